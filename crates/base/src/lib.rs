@@ -1,0 +1,19 @@
+//! The words and numbers every other crate speaks: ids, money, quantities, periods, currencies and
+//! the [`World`] that hands out time and chance.
+//!
+//! This crate never does I/O, never reads a clock and knows nothing of tenants.
+
+pub mod currency;
+pub mod decimal;
+pub mod ids;
+pub mod period;
+pub mod world;
+
+pub use currency::Currency;
+pub use decimal::{AmountMinor, AmountPico, DecimalError, QuantityNano, RatePico, Rounding};
+pub use ids::{
+    AccessKeyId, AccountId, AgreementId, BindingId, EntryId, IdError, InvitationId, InvoiceId,
+    JobId, MappingId, OrgId, RealmId, RequestId, RunId, TokenId, UserId,
+};
+pub use period::{Period, PeriodError, Zone};
+pub use world::World;
