@@ -1,1 +1,29 @@
-//! store
+//! The relational store: plain SQL on SQLite and PostgreSQL, reached only with a [`access::Grant`].
+//!
+//! The pool is private; [`Store::read`] and [`Store::write`] hand out a [`Tx`] that binds the grant's realm
+//! as `$1` of every statement, and [`sql::scoped!`] refuses at compile time a statement without it. What
+//! crosses realms stands in [`across`], each statement with its reason.
+
+mod sql;
+
+pub mod across;
+pub mod accounts;
+pub mod agreements;
+pub mod audit;
+pub mod bindings;
+pub mod charges;
+pub mod entries;
+pub mod idempotency;
+pub mod invitations;
+pub mod invoices;
+pub mod jobs;
+pub mod keys;
+pub mod meters;
+pub mod open;
+pub mod orgs;
+pub mod sessions;
+pub mod tokens;
+pub mod users;
+
+pub use open::{Engine, Store};
+pub use sql::{StoreError, Tx};

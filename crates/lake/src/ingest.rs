@@ -1,0 +1,25 @@
+//! Limits of the way in.
+
+/// How the lake takes events in. The defaults are the measured ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// At most this many bytes of events are committed together.
+    pub group_bytes_max: usize,
+    /// When this many bytes wait unsealed, appending waits too: slow, never lossy.
+    pub inbox_bytes_max: u64,
+    /// At most this many events become one batch.
+    pub batch_events_max: u64,
+    /// A fault for the control of the kill test: acknowledge before the commit. Never true in service.
+    pub ack_before_commit: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            group_bytes_max: 1 << 20,
+            inbox_bytes_max: 512 << 20,
+            batch_events_max: 100_000,
+            ack_before_commit: false,
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Sealing: a range of the inbox becomes one batch of usage records, exactly once.
+
+use crate::catalog::{self, BatchRow};
+use crate::error::LakeError;
+use crate::inbox::{self, Group};
+use crate::object_index::{self, IndexedEvent};
+use crate::open::{Inner, Lake};
+use crate::parquet_file::{WrittenFile, fresh_path, write_records};
+use crate::quarantine::{self, Rejected};
+use crate::seen::{self, Fingerprint};
+use metering::s3::S3Request;
+use metering::{RawEvent, UsageRecord, mediate};
+use sqlx::{Any, Transaction};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What sealing did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sealed {
+    /// Batches committed.
+    pub batches: u64,
+    /// Events taken from the inbox.
+    pub events: u64,
+    /// Records that are new.
+    pub records: u64,
+    /// Records that were counted before, with the same content.
+    pub duplicates: u64,
+    /// Events and records that went to quarantine, conflicts included.
+    pub rejects: u64,
+}
+
+/// A record on its way into a batch.
+struct Candidate {
+    record: UsageRecord,
+    print: Fingerprint,
+    /// For the first record of an S3 request: the request, whose effects on the index go with it.
+    request: Option<Box<S3Request>>,
+}
+
+/// What one range of the inbox holds, before anything is looked up.
+#[derive(Default)]
+struct Prepared {
+    candidates: Vec<Candidate>,
+    rejected: Vec<Rejected>,
+    events: u64,
+}
+
+impl Lake {
+    /// Seals everything that is in the inbox now.
+    ///
+    /// # Errors
+    /// [`LakeError`]; batches that were committed stay, the rest is tried again next time.
+    pub async fn seal(&self) -> Result<Sealed, LakeError> {
+        let _one = self.inner.sealing.lock().await;
+        let mut sum = Sealed::default();
+        loop {
+            let groups = self.inner.inbox.oldest(self.inner.settings.batch_events_max).await?;
+            if groups.is_empty() {
+                return Ok(sum);
+            }
+            let sealed = seal_groups(&self.inner, groups).await?;
+            sum.batches += sealed.batches;
+            sum.events += sealed.events;
+            sum.records += sealed.records;
+            sum.duplicates += sealed.duplicates;
+            sum.rejects += sealed.rejects;
+        }
+    }
+
+    /// The newest batch: "everything up to here" is a fixed set for ever.
+    ///
+    /// # Errors
+    /// [`LakeError`].
+    pub async fn watermark(&self) -> Result<i64, LakeError> {
+        let sql = "select cast(coalesce(max(batch_no), 0) as bigint) from lake_batch";
+        Ok(sqlx::query_scalar(sql).fetch_one(&self.inner.catalog).await?)
+    }
+}
+
+async fn seal_groups(inner: &Inner, groups: Vec<Group>) -> Result<Sealed, LakeError> {
+    let last_seq = groups.last().map(|group| group.seq);
+    let bytes: u64 = groups.iter().map(|group| group.body.len() as u64).sum();
+    let (key, now_us) = (inner.key, inner.world.now_us());
+    let prepared = tokio::task::spawn_blocking(move || prepare(&groups, &key, now_us));
+    let prepared = prepared.await.map_err(|_| LakeError::Closed)??;
+    let mut tx = inner.begin_write().await?;
+    let sealed = write_batch(inner, &mut tx, prepared, last_seq, now_us).await?;
+    tx.commit().await?;
+    if let Some(seq) = last_seq {
+        inner.inbox.remove_through(seq, bytes).await?;
+    }
+    Ok(sealed)
+}
+
+fn prepare(groups: &[Group], key: &[u8; 32], now_us: i64) -> Result<Prepared, LakeError> {
+    let mut prepared = Prepared::default();
+    let mut buffer = Vec::with_capacity(1_024);
+    for group in groups {
+        for event in inbox::decode(&group.body)? {
+            prepared.events += 1;
+            let request = match &event {
+                RawEvent::S3 { request, .. } => Some(request.clone()),
+                RawEvent::Usage(_) => None,
+            };
+            match mediate(event.clone(), now_us) {
+                Ok(records) => prepared.add(records, request, key, &mut buffer),
+                Err(reject) => prepared.rejected.push(Rejected::of_event(&event, reject)),
+            }
+        }
+    }
+    Ok(prepared)
+}
+
+impl Prepared {
+    fn add(
+        &mut self,
+        records: Vec<UsageRecord>,
+        mut request: Option<Box<S3Request>>,
+        key: &[u8; 32],
+        buffer: &mut Vec<u8>,
+    ) {
+        for record in records {
+            let print = seen::fingerprint(key, &record, buffer);
+            self.candidates.push(Candidate { record, print, request: request.take() });
+        }
+    }
+
+    pub(crate) fn of_records(records: Vec<UsageRecord>, key: &[u8; 32]) -> Self {
+        let mut prepared = Self { events: records.len() as u64, ..Self::default() };
+        prepared.add(records, None, key, &mut Vec::new());
+        prepared
+    }
+}
+
+/// Commits records that were made here (storage ticks), in the given transaction.
+pub(crate) async fn write_own(
+    inner: &Inner,
+    tx: &mut Transaction<'static, Any>,
+    records: Vec<UsageRecord>,
+    now_us: i64,
+) -> Result<Sealed, LakeError> {
+    let prepared = Prepared::of_records(records, &inner.key);
+    write_batch(inner, tx, prepared, None, now_us).await
+}
+
+async fn write_batch(
+    inner: &Inner,
+    tx: &mut Transaction<'static, Any>,
+    prepared: Prepared,
+    sealed_seq: Option<i64>,
+    now_us: i64,
+) -> Result<Sealed, LakeError> {
+    let batch_no = catalog::next_batch(tx).await?;
+    let Prepared { candidates, mut rejected, events } = prepared;
+    let offered = candidates.len();
+    let (mut kept, conflicts) = keep_new(inner, tx, candidates, batch_no).await?;
+    let duplicates = offered - kept.len() - conflicts.len();
+    rejected.extend(conflicts.into_iter().map(|candidate| Rejected::conflict(&candidate.record)));
+    let indexed: Vec<IndexedEvent> = kept
+        .iter_mut()
+        .filter_map(|candidate| {
+            let request = candidate.request.take()?;
+            Some(IndexedEvent { org_path: candidate.record.org_path.clone(), request })
+        })
+        .collect();
+    let mut records: Vec<UsageRecord> = kept.into_iter().map(|candidate| candidate.record).collect();
+    let corrections = object_index::apply(tx, indexed).await?;
+    if !corrections.is_empty() {
+        let corrections = Prepared::of_records(corrections, &inner.key).candidates;
+        let (new, _) = keep_new(inner, tx, corrections, batch_no).await?;
+        records.extend(new.into_iter().map(|candidate| candidate.record));
+    }
+    quarantine::insert(tx, &rejected, now_us).await?;
+    let count = records.len() as u64;
+    let files = write_files(inner, records, batch_no).await?;
+    if !files.is_empty() {
+        catalog::commit_files(tx, &files, &[], now_us).await?;
+    }
+    let (duplicates, rejects) = (duplicates as u64, rejected.len() as u64);
+    let row = BatchRow { batch_no, sealed_seq, events, records: count, duplicates, rejects, at_us: now_us };
+    catalog::insert_batch(tx, &row).await?;
+    Ok(Sealed { batches: 1, events, records: count, duplicates, rejects })
+}
+
+/// Keeps the candidates that nobody counted before. The second value holds those whose id was counted
+/// with other content; what is in neither was a plain duplicate.
+async fn keep_new(
+    inner: &Inner,
+    tx: &mut Transaction<'static, Any>,
+    candidates: Vec<Candidate>,
+    batch_no: i64,
+) -> Result<(Vec<Candidate>, Vec<Candidate>), LakeError> {
+    let mut by_month: BTreeMap<i64, BTreeMap<[u8; 16], [u8; 8]>> = BTreeMap::new();
+    let mut months = MonthMemo::default();
+    for candidate in &candidates {
+        let month = by_month.entry(months.of(candidate.record.start_us)).or_default();
+        month.entry(candidate.print.id).or_insert(candidate.print.content);
+    }
+    let mut before: BTreeMap<[u8; 16], [u8; 8]> = BTreeMap::new();
+    for (month, prints) in &by_month {
+        let prints: Vec<Fingerprint> = prints.iter().map(|(id, content)| Fingerprint { id: *id, content: *content }).collect();
+        before.extend(seen::insert(tx, inner.engine, *month, &prints, batch_no).await?);
+    }
+    let mut taken: BTreeSet<[u8; 16]> = BTreeSet::new();
+    let (mut kept, mut conflicts) = (Vec::with_capacity(candidates.len()), Vec::new());
+    for candidate in candidates {
+        let id = candidate.print.id;
+        let month = &by_month[&months.of(candidate.record.start_us)];
+        let counted = before.get(&id).copied().unwrap_or(month[&id]);
+        let is_new = !before.contains_key(&id) && !taken.contains(&id);
+        if counted != candidate.print.content {
+            conflicts.push(candidate);
+        } else if is_new {
+            taken.insert(id);
+            kept.push(candidate);
+        }
+    }
+    Ok((kept, conflicts))
+}
+
+/// The month of an instant is asked for a million times a batch, nearly always for the same month.
+#[derive(Default)]
+struct MonthMemo {
+    span: Option<(base::Period, i64)>,
+}
+
+impl MonthMemo {
+    fn of(&mut self, at_us: i64) -> i64 {
+        if let Some((span, month)) = self.span.filter(|(span, _)| span.contains(at_us)) {
+            let _ = span;
+            return month;
+        }
+        let month = seen::month_no(at_us);
+        self.span = base::Period::month_of(at_us, &base::Zone::utc()).ok().map(|span| (span, month));
+        month
+    }
+}
+
+async fn write_files(inner: &Inner, records: Vec<UsageRecord>, batch_no: i64) -> Result<Vec<WrittenFile>, LakeError> {
+    if records.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut by_month: BTreeMap<i64, Vec<UsageRecord>> = BTreeMap::new();
+    let mut months = MonthMemo::default();
+    for record in records {
+        by_month.entry(months.of(record.start_us)).or_default().push(record);
+    }
+    let table = inner.table_folder();
+    let paths: Vec<String> =
+        by_month.values().map(|records| fresh_path(records[0].start_us, inner.world.fresh_id())).collect();
+    let write = move || {
+        let parts = by_month.into_values().zip(paths);
+        parts.map(|(mut records, path)| write_records(&table, path, &mut records, batch_no)).collect()
+    };
+    tokio::task::spawn_blocking(write).await.map_err(|_| LakeError::Closed)?
+}
+
+impl Inner {
+    /// The folder of the usage table.
+    pub(crate) fn table_folder(&self) -> std::path::PathBuf {
+        self.files.join("main").join("usage")
+    }
+}

@@ -1,0 +1,94 @@
+//! The only statements that cross realms, each with its reason.
+
+use crate::keys::AccessKey;
+use crate::open::Store;
+use crate::sql::{StoreError, across, params};
+use crate::users::User;
+use base::{JobId, OrgId, RealmId};
+
+/// All realms, oldest first.
+pub async fn realms(store: &Store) -> Result<Vec<(RealmId, String)>, StoreError> {
+    let mut tx = store.begin_across().await?;
+    let sql = across!("timers visit every realm", "select realm_id, name from realm order by created_us, realm_id");
+    let found = tx.across(sql, params![], |row| Ok((row.parsed("realm_id")?, row.text("name")?))).await?;
+    tx.commit().await?;
+    Ok(found)
+}
+
+/// The people with this address, one for each realm that has him: sign-in does not know the realm yet.
+pub async fn users_by_email(store: &Store, email: &str) -> Result<Vec<(RealmId, User)>, StoreError> {
+    let mut tx = store.begin_across().await?;
+    let sql = across!(
+        "sign-in knows an address, not a realm",
+        "select realm_id, user_id, home_org_id, email, display_name, password_hash, state, created_us
+           from user_account
+          where email_key = $1
+          order by created_us, realm_id"
+    );
+    let key = crate::users::email_key(email);
+    let found = tx.across(sql, params![key], |row| Ok((row.parsed("realm_id")?, crate::users::from_row(row)?))).await?;
+    tx.commit().await?;
+    Ok(found)
+}
+
+/// The realm and row of an access key: an S3 request names nothing but the key.
+pub async fn access_key(store: &Store, key_id: &str) -> Result<Option<(RealmId, AccessKey)>, StoreError> {
+    let mut tx = store.begin_across().await?;
+    let sql = across!(
+        "an S3 request names a key, not a realm",
+        "select realm_id, key_id, org_id, user_id, name, secret_sealed, created_us, revoked_us
+           from access_key
+          where key_id = $1"
+    );
+    let found = tx.across(sql, params![key_id], |row| Ok((row.parsed("realm_id")?, crate::keys::from_row(row)?))).await?;
+    tx.commit().await?;
+    Ok(found.into_iter().next())
+}
+
+/// A job that this process now holds until its lease ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// Its realm: the grant of the work is made from it.
+    pub realm: RealmId,
+    /// Its id.
+    pub id: JobId,
+    /// For which organisation.
+    pub org: OrgId,
+    /// What.
+    pub kind: String,
+    /// Details.
+    pub payload_json: String,
+    /// How often it was tried before.
+    pub attempts: i64,
+}
+
+/// Claims the job that is due longest, if any. Two claimers never get the same one.
+pub async fn claim_job(store: &Store, now_us: i64, lease_us: i64) -> Result<Option<Claimed>, StoreError> {
+    let mut tx = store.begin_across().await?;
+    let sql = across!(
+        "workers serve every realm",
+        "update job
+            set lease_until_us = $2, attempts = attempts + 1
+          where (realm_id, job_id) in (select realm_id, job_id
+                                         from job
+                                        where state = 'waiting' and due_us <= $1 and lease_until_us <= $1
+                                        order by due_us, job_id
+                                        limit 1)
+            and lease_until_us <= $1
+          returning realm_id, job_id, org_id, kind, payload_json, attempts"
+    );
+    let claimed = tx
+        .across(sql, params![now_us, now_us + lease_us], |row| {
+            Ok(Claimed {
+                realm: row.parsed("realm_id")?,
+                id: row.parsed("job_id")?,
+                org: row.parsed("org_id")?,
+                kind: row.text("kind")?,
+                payload_json: row.text("payload_json")?,
+                attempts: row.int("attempts")? - 1,
+            })
+        })
+        .await?;
+    tx.commit().await?;
+    Ok(claimed.into_iter().next())
+}

@@ -1,0 +1,108 @@
+//! Invitations: single use, bound to an address, seven days.
+
+use crate::sql::{Row, StoreError, Tx, params, scoped};
+use access::Role;
+use base::{InvitationId, OrgId, UserId};
+use serde::Serialize;
+
+/// An invitation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Invitation {
+    /// Its id.
+    pub id: InvitationId,
+    /// Where to.
+    pub org: OrgId,
+    /// To whom.
+    pub email: String,
+    /// As what.
+    pub role: Role,
+    /// Hash of the secret in the link.
+    #[serde(skip)]
+    pub secret_hash: String,
+    /// By whom.
+    pub invited_by: UserId,
+    /// `pending`, `accepted`, `cancelled`.
+    pub state: String,
+    /// When it was made.
+    pub created_us: i64,
+    /// When it ends.
+    pub expires_us: i64,
+}
+
+fn from_row(row: &Row) -> Result<Invitation, StoreError> {
+    let code = row.text("role")?;
+    let role = Role::from_code(&code)
+        .ok_or_else(|| StoreError::Corrupt { column: "role".to_owned(), value: code.clone() })?;
+    Ok(Invitation {
+        id: row.parsed("invitation_id")?,
+        org: row.parsed("org_id")?,
+        email: row.text("email")?,
+        role,
+        secret_hash: row.text("secret_hash")?,
+        invited_by: row.parsed("invited_by")?,
+        state: row.text("state")?,
+        created_us: row.int("created_us")?,
+        expires_us: row.int("expires_us")?,
+    })
+}
+
+/// Adds an invitation; an earlier one to the same address at the same place is cancelled.
+pub async fn insert(tx: &mut Tx, invitation: &Invitation) -> Result<(), StoreError> {
+    let cancel = scoped!(
+        "update invitation
+            set state = 'cancelled'
+          where realm_id = $1 and org_id = $2 and email_key = $3 and state = 'pending'"
+    );
+    let email_key = crate::users::email_key(&invitation.email);
+    tx.execute(cancel, params![invitation.org, email_key.as_str()]).await?;
+    let sql = scoped!(
+        "insert into invitation (realm_id, invitation_id, org_id, email, email_key, role, secret_hash, invited_by, state,
+                                 created_us, expires_us)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+    );
+    let values = params![
+        invitation.id,
+        invitation.org,
+        invitation.email.as_str(),
+        email_key,
+        invitation.role.code(),
+        invitation.secret_hash.as_str(),
+        invitation.invited_by,
+        invitation.state.as_str(),
+        invitation.created_us,
+        invitation.expires_us,
+    ];
+    tx.execute(sql, values).await?;
+    Ok(())
+}
+
+/// The invitation with this secret.
+pub async fn by_secret(tx: &mut Tx, secret_hash: &str) -> Result<Option<Invitation>, StoreError> {
+    let sql = scoped!(
+        "select invitation_id, org_id, email, role, secret_hash, invited_by, state, created_us, expires_us
+           from invitation
+          where realm_id = $1 and secret_hash = $2"
+    );
+    tx.fetch_optional(sql, params![secret_hash], from_row).await
+}
+
+/// Invitations to `org` that still wait.
+pub async fn pending_at(tx: &mut Tx, org: OrgId) -> Result<Vec<Invitation>, StoreError> {
+    let sql = scoped!(
+        "select invitation_id, org_id, email, role, secret_hash, invited_by, state, created_us, expires_us
+           from invitation
+          where realm_id = $1 and org_id = $2 and state = 'pending'
+          order by invitation_id"
+    );
+    tx.fetch_all(sql, params![org], from_row).await
+}
+
+/// Marks a pending invitation as used; 0 when somebody was faster.
+pub async fn accept(tx: &mut Tx, invitation: InvitationId) -> Result<u64, StoreError> {
+    let sql = scoped!(
+        "update invitation
+            set state = 'accepted'
+          where realm_id = $1 and invitation_id = $2 and state = 'pending'"
+    );
+    tx.execute(sql, params![invitation]).await
+}

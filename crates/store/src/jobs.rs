@@ -1,0 +1,60 @@
+//! Background work, put down inside the business transaction.
+
+use crate::sql::{StoreError, Tx, params, scoped};
+use base::{JobId, OrgId};
+
+/// A unit of work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// For which organisation.
+    pub org: OrgId,
+    /// What.
+    pub kind: String,
+    /// Work that must not stand twice in the queue shares this.
+    pub unique_key: String,
+    /// Details.
+    pub payload_json: String,
+    /// Not before.
+    pub due_us: i64,
+}
+
+/// Puts a job down; the same work is not queued twice while it waits.
+pub async fn enqueue(tx: &mut Tx, job: &Job) -> Result<(), StoreError> {
+    let sql = scoped!(
+        "insert into job (realm_id, job_id, org_id, kind, unique_key, payload_json, state, due_us, lease_until_us,
+                          attempts, last_error)
+         values ($1, $2, $3, $4, $5, $6, 'waiting', $7, 0, 0, '')
+         on conflict (realm_id, unique_key) do nothing"
+    );
+    let values = params![
+        job.id,
+        job.org,
+        job.kind.as_str(),
+        job.unique_key.as_str(),
+        job.payload_json.as_str(),
+        job.due_us,
+    ];
+    tx.execute(sql, values).await?;
+    Ok(())
+}
+
+/// Removes finished work.
+pub async fn finish(tx: &mut Tx, job: JobId) -> Result<(), StoreError> {
+    let sql = scoped!("delete from job where realm_id = $1 and job_id = $2");
+    tx.execute(sql, params![job]).await?;
+    Ok(())
+}
+
+/// Puts failed work back with its error; after ten tries it stays as `failed` for a person.
+pub async fn fail(tx: &mut Tx, job: JobId, error: &str, due_us: i64) -> Result<(), StoreError> {
+    let sql = scoped!(
+        "update job
+            set state = case when attempts >= 10 then 'failed' else 'waiting' end,
+                last_error = $3, due_us = $4, lease_until_us = 0
+          where realm_id = $1 and job_id = $2"
+    );
+    tx.execute(sql, params![job, error, due_us]).await?;
+    Ok(())
+}
