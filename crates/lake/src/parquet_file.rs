@@ -214,7 +214,7 @@ impl FileWriter {
         let full = table.join(&path);
         let io = |source| LakeError::Io { path: full.display().to_string(), source };
         std::fs::create_dir_all(full.parent().expect("a file has a folder")).map_err(io)?;
-        let file = File::create(&full).map_err(io)?;
+        let file = File::create_new(&full).map_err(io)?; // A name that exists belongs to another file.
         let mut properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).expect("1 is a level of zstd")))
             .set_max_row_group_row_count(Some(GROUP_ROWS))

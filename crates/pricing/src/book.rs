@@ -39,7 +39,7 @@ pub struct PriceItem {
     #[serde(default)]
     pub included: QuantityNano,
     /// How the rest is priced.
-    #[serde(flatten)]
+    #[serde(rename = "price")]
     pub model: Model,
 }
 
@@ -76,7 +76,7 @@ pub enum Window {
 
 /// How a quantity becomes an amount.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "model")]
+#[serde(rename_all = "snake_case", tag = "model", deny_unknown_fields)]
 pub enum Model {
     /// One rate for every unit.
     PerUnit {
@@ -179,8 +179,8 @@ impl PriceItem {
             return Err(BookError::new(at("included"), self.included, "is negative"));
         }
         match &self.model {
-            Model::PerUnit { rate } if rate.0 < 0 => Err(BookError::new(at("rate"), rate, "is negative")),
-            Model::Flat { amount } if amount.0 < 0 => Err(BookError::new(at("amount"), amount, "is negative")),
+            Model::PerUnit { rate } if rate.0 < 0 => Err(BookError::new(at("price/rate"), rate, "is negative")),
+            Model::Flat { amount } if amount.0 < 0 => Err(BookError::new(at("price/amount"), amount, "is negative")),
             Model::PerUnit { .. } | Model::Flat { .. } => Ok(()),
             Model::Graduated { tiers } | Model::Volume { tiers } => validate_tiers(tiers, at),
         }
@@ -205,11 +205,11 @@ impl PriceItem {
 
 fn validate_tiers(tiers: &[Tier], at: &dyn Fn(&str) -> String) -> Result<(), BookError> {
     if tiers.is_empty() || tiers.len() > 100 {
-        return Err(BookError::new(at("tiers"), tiers.len(), "tiers; there must be 1 to 100"));
+        return Err(BookError::new(at("price/tiers"), tiers.len(), "tiers; there must be 1 to 100"));
     }
     let mut below = QuantityNano(0);
     for (index, tier) in tiers.iter().enumerate() {
-        let field = |name: &str| at(&format!("tiers/{index}/{name}"));
+        let field = |name: &str| at(&format!("price/tiers/{index}/{name}"));
         if let Some(from) = tier.from.filter(|from| *from != below) {
             let reason = format!("leaves a hole or an overlap: the tier before ends at {below}");
             return Err(BookError::new(field("from"), from, &reason));
@@ -270,14 +270,14 @@ mod tests {
     fn tiers_have_no_holes() {
         check("100:1 _:0.5", None);
         check("0-100:1 100-_:0.5", None);
-        check("0-99:1 100-_:0.5", Some("/items/0/tiers/1/from"));
-        check("0-100:1 99-_:0.5", Some("/items/0/tiers/1/from"));
-        check("100:1 50:0.5 _:0", Some("/items/0/tiers/1/up_to"));
-        check("100:1 200:0.5", Some("/items/0/tiers/1/up_to"));
-        check("_:1 _:0.5", Some("/items/0/tiers/0/up_to"));
-        check("0:1 _:0.5", Some("/items/0/tiers/0/up_to"));
-        check("100:-1 _:0.5", Some("/items/0/tiers/0/rate"));
-        check("", Some("/items/0/tiers"));
+        check("0-99:1 100-_:0.5", Some("/items/0/price/tiers/1/from"));
+        check("0-100:1 99-_:0.5", Some("/items/0/price/tiers/1/from"));
+        check("100:1 50:0.5 _:0", Some("/items/0/price/tiers/1/up_to"));
+        check("100:1 200:0.5", Some("/items/0/price/tiers/1/up_to"));
+        check("_:1 _:0.5", Some("/items/0/price/tiers/0/up_to"));
+        check("0:1 _:0.5", Some("/items/0/price/tiers/0/up_to"));
+        check("100:-1 _:0.5", Some("/items/0/price/tiers/0/rate"));
+        check("", Some("/items/0/price/tiers"));
     }
 
     #[test]

@@ -1,0 +1,412 @@
+//! The lake on both catalogs: exactly once, as of, storage, compaction, a second reader.
+
+use base::period::HOUR_US;
+use base::{AccountId, OrgId, Period, QuantityNano, RealmId, RequestId, UserId, World, Zone};
+use lake::{Buckets, GroupBy, Lake, RawBatch, RecordFilter, RollUp, RolledUp, SeenObject, Settings};
+use metering::s3::{AuthKind, ObjectChange, RequestClass, S3Request};
+use metering::{RawEvent, RecordKind, UsageRecord};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use testkit::{TempFolder, TestWorld};
+
+mod kill;
+
+const OWN: RealmId = RealmId(1_000);
+const TWIN: RealmId = RealmId(2_000);
+/// 2026-10-01.
+const OCTOBER_US: i64 = 1_790_812_800_000_000;
+
+struct Bench {
+    lake: Lake,
+    world: Arc<TestWorld>,
+    folder: TempFolder,
+    postgres: Option<String>,
+}
+
+#[derive(Clone, Copy)]
+enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+impl Bench {
+    async fn open(engine: Engine, name: &str) -> Self {
+        let folder = TempFolder::new(name);
+        let postgres = match engine {
+            Engine::Sqlite => None,
+            Engine::Postgres => {
+                let url = testkit::postgres_database(&format!("lake_{name}"));
+                // The store makes the role; here the lake stands alone.
+                testkit::run_psql(&url, "do $$ begin create role meterhouse_app nologin; exception when others then null; end $$");
+                testkit::run_psql(&url, "grant meterhouse_app to current_user");
+                Some(url)
+            }
+        };
+        let world = Arc::new(TestWorld::at("2026-11-01T00:00:00Z", 3));
+        let lake = Lake::open(folder.path(), postgres.as_deref(), world.clone(), Settings::default()).await.unwrap();
+        Self { lake, world, folder, postgres }
+    }
+
+    async fn reopen(self) -> Self {
+        let Self { lake, world, folder, postgres } = self;
+        lake.close().await;
+        let lake = Lake::open(folder.path(), postgres.as_deref(), world.clone(), Settings::default()).await.unwrap();
+        Self { lake, world, folder, postgres }
+    }
+
+    async fn append(&self, events: &[RawEvent]) {
+        let mut batch = RawBatch::default();
+        for event in events {
+            batch.push(event);
+        }
+        self.lake.append(batch).await.unwrap();
+    }
+}
+
+macro_rules! on_both_engines {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite { $( #[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name(super::Bench::open(super::Engine::Sqlite, stringify!($name)).await).await; } )* }
+        mod postgres { $( #[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name(super::Bench::open(super::Engine::Postgres, stringify!($name)).await).await; } )* }
+    };
+}
+
+on_both_engines!(
+    re_delivery_changes_nothing,
+    other_content_goes_to_quarantine,
+    rejects_go_to_quarantine,
+    twins_do_not_meet,
+    as_of_reads_stand_still,
+    storage_is_an_exact_integral,
+    late_writes_correct_closed_hours,
+    the_sweep_books_the_drift,
+    compaction_changes_no_figure,
+    records_can_be_paged,
+    duckdb_reads_the_same_figures,
+);
+
+fn october() -> Period {
+    Period::month("2026-10", &Zone::utc()).unwrap()
+}
+
+fn record(realm: RealmId, no: u64, quantity: i64) -> UsageRecord {
+    UsageRecord {
+        source: "test".into(),
+        record_id: format!("r{no}"),
+        realm,
+        org: OrgId(u128::from(no % 5) + 10),
+        org_path: format!("/root/{}/", no % 5),
+        user: (no % 3 != 0).then_some(UserId(u128::from(no % 3))),
+        meter: ["cpu.seconds", "net.bytes"][(no % 2) as usize].into(),
+        resource: format!("vm{no}"),
+        dimensions: BTreeMap::from([("zone".to_owned(), format!("z{}", no % 4))]),
+        quantity: QuantityNano::units(quantity),
+        start_us: OCTOBER_US + (no as i64 * 977_000_003) % (30 * 24 * HOUR_US),
+        end_us: OCTOBER_US + (no as i64 * 977_000_003) % (30 * 24 * HOUR_US),
+        kind: RecordKind::Usage,
+        attributes: "{}".into(),
+    }
+}
+
+fn events(realm: RealmId, range: std::ops::Range<u64>, factor: i64) -> Vec<RawEvent> {
+    range.map(|no| RawEvent::Usage(Box::new(record(realm, no, no as i64 * factor)))).collect()
+}
+
+fn question(realm: RealmId) -> RollUp {
+    RollUp {
+        realm,
+        orgs: None,
+        user: None,
+        meters: BTreeSet::new(),
+        period: october(),
+        as_of: None,
+        by: GroupBy { org: true, user: true, dimensions: true },
+        buckets: Buckets::Hours,
+    }
+}
+
+fn total(rows: &[RolledUp]) -> i128 {
+    rows.iter().map(|row| row.quantity.0).sum::<i128>() / base::decimal::NANO
+}
+
+/// The same sums, computed the slow and plain way.
+fn oracle(realm: RealmId, range: std::ops::Range<u64>, factor: i64) -> Vec<RolledUp> {
+    let mut sums: BTreeMap<_, (i128, u64)> = BTreeMap::new();
+    for no in range {
+        let record = record(realm, no, no as i64 * factor);
+        let hour = record.start_us - record.start_us.rem_euclid(HOUR_US);
+        let key = (Some(record.org), record.user, record.meter.clone(), record.dimensions_json(), hour);
+        let sum = sums.entry(key).or_default();
+        *sum = (sum.0 + record.quantity.0, sum.1 + 1);
+    }
+    sums.into_iter()
+        .map(|((org, user, meter, dimensions, bucket_us), (quantity, records))| RolledUp {
+            org,
+            user,
+            meter,
+            dimensions,
+            bucket_us,
+            quantity: QuantityNano(quantity),
+            records,
+        })
+        .collect()
+}
+
+async fn re_delivery_changes_nothing(bench: Bench) {
+    let all = events(OWN, 0..1_000, 1);
+    bench.append(&all).await;
+    let first = bench.lake.seal().await.unwrap();
+    assert_eq!((first.records, first.duplicates, first.rejects), (1_000, 0, 0));
+    let figures = bench.lake.roll_up(question(OWN)).await.unwrap();
+    assert_eq!(figures, oracle(OWN, 0..1_000, 1));
+    // In other order, in pieces, twice in one batch, after a restart.
+    let mut shuffled: Vec<RawEvent> = all.iter().rev().cloned().collect();
+    shuffled.extend(all[..300].to_vec());
+    bench.append(&shuffled).await;
+    let again = bench.lake.seal().await.unwrap();
+    assert_eq!((again.records, again.duplicates), (0, 1_300));
+    let bench = bench.reopen().await;
+    for piece in all.chunks(333) {
+        bench.append(piece).await;
+        assert_eq!(bench.lake.seal().await.unwrap().records, 0);
+    }
+    assert_eq!(bench.lake.roll_up(question(OWN)).await.unwrap(), figures);
+    assert!(bench.lake.quarantined(OWN, 10).await.unwrap().is_empty());
+}
+
+async fn other_content_goes_to_quarantine(bench: Bench) {
+    bench.append(&events(OWN, 1..3, 1)).await;
+    bench.append(&events(OWN, 1..3, 1)).await;
+    // The conflict may even sit in the batch of the original.
+    bench.append(&events(OWN, 2..3, 7)).await;
+    bench.lake.seal().await.unwrap();
+    bench.append(&events(OWN, 1..2, 7)).await;
+    bench.append(&events(OWN, 1..2, 7)).await;
+    let sealed = bench.lake.seal().await.unwrap();
+    assert_eq!((sealed.records, sealed.rejects), (0, 2));
+    assert_eq!(total(&bench.lake.roll_up(question(OWN)).await.unwrap()), 1 + 2);
+    let held = bench.lake.quarantined(OWN, 10).await.unwrap();
+    assert_eq!(held.len(), 2, "the same conflict is kept once: {held:?}");
+    assert_eq!(held[0].reject.field, "id");
+}
+
+async fn rejects_go_to_quarantine(bench: Bench) {
+    let mut bad = record(OWN, 1, -5);
+    bench.append(&[RawEvent::Usage(Box::new(bad.clone()))]).await;
+    bad.quantity = QuantityNano::units(5);
+    bad.start_us = bench.world.now_us() + 2 * HOUR_US;
+    bad.end_us = bad.start_us;
+    bench.append(&[RawEvent::Usage(Box::new(bad))]).await;
+    bench.append(&events(OWN, 2..3, 1)).await;
+    let sealed = bench.lake.seal().await.unwrap();
+    assert_eq!((sealed.records, sealed.rejects), (1, 2));
+    let held = bench.lake.quarantined(OWN, 10).await.unwrap();
+    let mut fields: Vec<_> = held.iter().map(|item| item.reject.field.as_str()).collect();
+    fields.sort_unstable();
+    assert_eq!(fields, ["quantity", "time"]);
+    assert!(bench.lake.quarantined(TWIN, 10).await.unwrap().is_empty());
+}
+
+async fn twins_do_not_meet(bench: Bench) {
+    bench.append(&events(OWN, 0..200, 1)).await;
+    bench.append(&events(TWIN, 0..200, 3)).await;
+    let sealed = bench.lake.seal().await.unwrap();
+    assert_eq!(sealed.records, 400, "the same ids in two realms are two records");
+    assert_eq!(bench.lake.roll_up(question(OWN)).await.unwrap(), oracle(OWN, 0..200, 1));
+    assert_eq!(bench.lake.roll_up(question(TWIN)).await.unwrap(), oracle(TWIN, 0..200, 3));
+    let mut some = question(OWN);
+    some.orgs = Some(BTreeSet::from([OrgId(11)]));
+    some.user = Some(UserId(1));
+    some.meters = BTreeSet::from(["net.bytes".to_owned()]);
+    let want: Vec<RolledUp> = oracle(OWN, 0..200, 1)
+        .into_iter()
+        .filter(|row| row.org == Some(OrgId(11)) && row.user == Some(UserId(1)) && row.meter == "net.bytes")
+        .collect();
+    assert!(!want.is_empty());
+    assert_eq!(bench.lake.roll_up(some).await.unwrap(), want);
+}
+
+async fn as_of_reads_stand_still(bench: Bench) {
+    bench.append(&events(OWN, 0..100, 1)).await;
+    bench.lake.seal().await.unwrap();
+    let watermark = bench.lake.watermark().await.unwrap();
+    let mut then = question(OWN);
+    then.as_of = Some(watermark);
+    let figures = bench.lake.roll_up(then.clone()).await.unwrap();
+    for turn in 1..40 {
+        bench.append(&events(OWN, turn * 100..turn * 100 + 100, 1)).await;
+        bench.lake.seal().await.unwrap();
+    }
+    assert!(bench.lake.compact().await.unwrap().files_in > 0);
+    assert_eq!(bench.lake.roll_up(then).await.unwrap(), figures);
+    assert_eq!(bench.lake.roll_up(question(OWN)).await.unwrap(), oracle(OWN, 0..4_000, 1));
+}
+
+fn request(no: u128, at_us: i64, user: u128, changes: Vec<ObjectChange>) -> RawEvent {
+    let request = S3Request {
+        request_id: RequestId(no),
+        at_us,
+        realm: OWN,
+        org: OrgId(10),
+        user: UserId(user),
+        access_key: "MH".into(),
+        auth: AuthKind::Header,
+        account: Some(AccountId(1)),
+        mapping: None,
+        bucket: "b".into(),
+        key: "k".into(),
+        operation: "PutObject".into(),
+        class: RequestClass::A,
+        status: 200,
+        error_code: String::new(),
+        aborted: false,
+        bytes_in_wire: 0,
+        bytes_in: 0,
+        bytes_out: 0,
+        upstream_requests: 1,
+        duration_us: 1,
+        source_ip: String::new(),
+        user_agent: String::new(),
+        changes,
+    };
+    RawEvent::S3 { org_path: "/root/10/".into(), request: Box::new(request) }
+}
+
+fn put(object: &str, size_bytes: u64) -> Vec<ObjectChange> {
+    vec![ObjectChange::Put { object: object.into(), size_bytes }]
+}
+
+async fn byte_seconds(lake: &Lake, user: u128) -> i128 {
+    let mut storage = question(OWN);
+    storage.meters = BTreeSet::from(["s3.storage".to_owned()]);
+    storage.user = Some(UserId(user));
+    total(&lake.roll_up(storage).await.unwrap())
+}
+
+async fn storage_is_an_exact_integral(bench: Bench) {
+    let second = 1_000_000;
+    // 100 bytes from second 10; replaced by another user's 40 at second 1,000; parts and an abort;
+    // deleted after two hours.
+    let upload = || "up".to_owned();
+    let all = [
+        request(1, OCTOBER_US + 10 * second, 1, put("o1", 100)),
+        request(2, OCTOBER_US + 1_000 * second, 2, put("o1", 40)),
+        request(3, OCTOBER_US + 2_000 * second, 1, vec![ObjectChange::PutPart { upload: upload(), part: 1, size_bytes: 7 }]),
+        request(4, OCTOBER_US + 2_000 * second, 1, vec![ObjectChange::PutPart { upload: upload(), part: 2, size_bytes: 7 }]),
+        request(5, OCTOBER_US + 3_000 * second, 1, vec![ObjectChange::EndUpload { upload: upload() }]),
+        request(6, OCTOBER_US + 2 * HOUR_US, 2, vec![ObjectChange::Delete { object: "o1".into() }]),
+    ];
+    bench.append(&all).await;
+    bench.append(&all).await;
+    for hours in [1, 1, 2, 5] {
+        bench.lake.tick_storage(OCTOBER_US + hours * HOUR_US + 5).await.unwrap();
+    }
+    assert_eq!(byte_seconds(&bench.lake, 1).await, 990 * 100 + 2 * 7 * 1_000);
+    assert_eq!(byte_seconds(&bench.lake, 2).await, 40 * (7_200 - 1_000));
+    assert!(bench.lake.stored_bytes(OWN).await.unwrap().is_empty());
+}
+
+async fn late_writes_correct_closed_hours(bench: Bench) {
+    let second = 1_000_000;
+    bench.append(&[request(1, OCTOBER_US, 1, put("o1", 100))]).await;
+    bench.lake.tick_storage(OCTOBER_US + 4 * HOUR_US).await.unwrap();
+    assert_eq!(byte_seconds(&bench.lake, 1).await, 100 * 4 * 3_600);
+    // A write of hour two becomes known now.
+    let late = [request(2, OCTOBER_US + HOUR_US + 600 * second, 1, put("o2", 10))];
+    bench.append(&late).await;
+    bench.append(&late).await;
+    bench.lake.tick_storage(OCTOBER_US + 4 * HOUR_US).await.unwrap();
+    assert_eq!(byte_seconds(&bench.lake, 1).await, 100 * 4 * 3_600 + 10 * (3_000 + 2 * 3_600));
+    bench.lake.tick_storage(OCTOBER_US + 5 * HOUR_US).await.unwrap();
+    assert_eq!(byte_seconds(&bench.lake, 1).await, 100 * 5 * 3_600 + 10 * (3_000 + 3 * 3_600));
+}
+
+async fn the_sweep_books_the_drift(bench: Bench) {
+    bench.world.set(OCTOBER_US);
+    bench.append(&[request(1, OCTOBER_US, 1, [put("keep", 5), put("gone", 7), put("grown", 1)].concat())]).await;
+    bench.world.set(OCTOBER_US + HOUR_US);
+    let seen = |object: &str, size_bytes| SeenObject {
+        object: object.into(),
+        size_bytes,
+        org: OrgId(10),
+        org_path: "/root/10/".into(),
+        user: None,
+        bucket: "b".into(),
+    };
+    let listing = [seen("keep", 5), seen("grown", 4), seen("new", 9)];
+    let started = bench.world.now_us();
+    let drift = bench.lake.reconcile(OWN, AccountId(1), &listing, started).await.unwrap();
+    assert_eq!((drift.added, drift.removed, drift.resized, drift.bytes), (1, 1, 1, 9 - 7 + 3));
+    let again = bench.lake.reconcile(OWN, AccountId(1), &listing, bench.world.now_us() + 1).await.unwrap();
+    assert_eq!((again.added, again.removed, again.resized, again.bytes), (0, 0, 0, 0));
+    let stored: i64 = bench.lake.stored_bytes(OWN).await.unwrap().iter().map(|(.., bytes)| bytes).sum();
+    assert_eq!(stored, 5 + 4 + 9);
+    assert_eq!(bench.lake.reconcile(TWIN, AccountId(1), &[], started).await.unwrap().removed, 0);
+}
+
+async fn compaction_changes_no_figure(bench: Bench) {
+    for turn in 0..20 {
+        bench.append(&events(OWN, turn * 500..turn * 500 + 500, 1)).await;
+        bench.append(&events(TWIN, turn * 500..turn * 500 + 500, 2)).await;
+        bench.lake.seal().await.unwrap();
+    }
+    let before = bench.lake.roll_up(question(OWN)).await.unwrap();
+    let done = bench.lake.compact().await.unwrap();
+    assert_eq!((done.files_in, done.files_out, done.rows), (20, 1, 20_000));
+    assert_eq!(bench.lake.roll_up(question(OWN)).await.unwrap(), before);
+    assert_eq!(bench.lake.compact().await.unwrap().files_in, 0);
+    bench.append(&events(OWN, 0..10_000, 1)).await;
+    assert_eq!(bench.lake.seal().await.unwrap().records, 0);
+}
+
+async fn records_can_be_paged(bench: Bench) {
+    bench.append(&events(OWN, 0..500, 1)).await;
+    bench.append(&events(TWIN, 0..500, 1)).await;
+    bench.lake.seal().await.unwrap();
+    let mut filter = RecordFilter {
+        realm: OWN,
+        orgs: Some(BTreeSet::from([OrgId(12)])),
+        user: None,
+        meters: BTreeSet::new(),
+        period: october(),
+        as_of: None,
+        after: None,
+        limit: 7,
+    };
+    let mut ids = BTreeSet::new();
+    loop {
+        let page = bench.lake.records(filter.clone(), |_| true).await.unwrap();
+        let Some(last) = page.last() else { break };
+        filter.after = Some((last.start_us, last.record_id.clone()));
+        assert!(page.iter().all(|record| ids.insert(record.record_id.clone())), "no record comes twice");
+    }
+    assert_eq!(ids.len(), 100);
+}
+
+/// DuckDB's own `ducklake` extension reads the catalog: filters on every column, time travel, row ids.
+async fn duckdb_reads_the_same_figures(bench: Bench) {
+    for turn in 0..18 {
+        bench.append(&events(OWN, turn * 50..turn * 50 + 50, 1)).await;
+        let mut september = record(TWIN, turn, 5);
+        september.record_id = format!("s{turn}");
+        (september.start_us, september.end_us) = (OCTOBER_US - HOUR_US, OCTOBER_US - HOUR_US);
+        bench.append(&[RawEvent::Usage(Box::new(september))]).await;
+        bench.lake.seal().await.unwrap();
+    }
+    bench.lake.compact().await.unwrap();
+    bench.append(&events(OWN, 900..950, 1)).await;
+    bench.lake.seal().await.unwrap();
+    let attach = match &bench.postgres {
+        None => format!("ducklake:sqlite:{}", bench.folder.path().join("lake.db").display()),
+        Some(url) => format!("ducklake:postgres:{url}"),
+    };
+    let python = std::env::var("METERHOUSE_TEST_PYTHON").expect("METERHOUSE_TEST_PYTHON is not set: run ./dev/test");
+    let output = std::process::Command::new(python)
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/duckdb_reads.py"))
+        .args([attach, bench.lake.files().display().to_string()])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    let ours = total(&bench.lake.roll_up(question(OWN)).await.unwrap());
+    assert!(told.contains(&format!("total {OWN} {ours}\n")), "{told} but we have {ours}");
+}
