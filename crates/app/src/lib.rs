@@ -1,1 +1,45 @@
-//! app
+//! Use cases and runs: one file for each thing that a person or a timer can do.
+//!
+//! The order of steps, the borders of transactions, who may do what: all of it is here; rules are in the
+//! pure crates, SQL in the store. Faces (console, API, gateway, CLI) reach state only through [`Cx`] and
+//! the functions of these modules.
+
+pub mod audit;
+pub mod bills;
+mod cx;
+pub mod events;
+mod failure;
+pub mod idempotency;
+pub mod keys;
+pub mod orgs;
+mod passwords;
+pub mod people;
+pub mod prices;
+pub mod rating;
+pub mod realms;
+pub mod s3_session;
+pub mod secrets;
+pub mod sign_in;
+pub mod sources;
+pub mod timers;
+pub mod usage;
+mod world;
+
+pub use cx::{App, Cx};
+pub use failure::{Failure, Kind};
+pub use world::MachineWorld;
+
+/// What faces show of the store's rows, so that they need not know the store.
+pub mod rows {
+    pub use lake::{Drift, Quarantined, RolledUp, Sealed, StoredRecord};
+    pub use store::accounts::{Account, Mapping};
+    pub use store::agreements::Agreement;
+    pub use store::audit::AuditEvent;
+    pub use store::charges::RatingRun;
+    pub use store::invitations::Invitation;
+    pub use store::invoices::Listed;
+    pub use store::keys::AccessKey;
+    pub use store::orgs::Org;
+    pub use store::tokens::Token;
+    pub use store::users::User;
+}

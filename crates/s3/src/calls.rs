@@ -246,7 +246,8 @@ impl Client {
         query.set("list-type", b"2");
         query.set("encoding-type", b"url");
         query.set("max-keys", list.keys_max.to_string().as_bytes());
-        for (name, value) in [("prefix", list.prefix), ("delimiter", list.delimiter), ("start-after", list.start_after)] {
+        for (name, value) in [("prefix", list.prefix), ("delimiter", list.delimiter), ("start-after", list.start_after)]
+        {
             if !value.is_empty() {
                 query.set(name, value.as_bytes());
             }
@@ -343,7 +344,8 @@ impl Client {
             query.set("versionId", version.as_bytes());
         }
         let (headers, _) = self.call(upstream, Call::new(Method::HEAD, bucket, key).query(&query), now_us).await?;
-        let length = headers.get("content-length").and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+        let length =
+            headers.get("content-length").and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
         let size_bytes = length.ok_or_else(|| ClientError::Answer {
             host: upstream.host(bucket),
             reason: "HEAD without Content-Length".to_owned(),
@@ -352,7 +354,13 @@ impl Client {
     }
 
     /// Reads a small object.
-    pub async fn get_object(&self, upstream: &Upstream, bucket: &str, key: &str, now_us: i64) -> Result<Bytes, ClientError> {
+    pub async fn get_object(
+        &self,
+        upstream: &Upstream,
+        bucket: &str,
+        key: &str,
+        now_us: i64,
+    ) -> Result<Bytes, ClientError> {
         Ok(self.call(upstream, Call::new(Method::GET, bucket, key), now_us).await?.1)
     }
 
@@ -370,7 +378,13 @@ impl Client {
     }
 
     /// Deletes an object.
-    pub async fn delete_object(&self, upstream: &Upstream, bucket: &str, key: &str, now_us: i64) -> Result<(), ClientError> {
+    pub async fn delete_object(
+        &self,
+        upstream: &Upstream,
+        bucket: &str,
+        key: &str,
+        now_us: i64,
+    ) -> Result<(), ClientError> {
         self.call(upstream, Call::new(Method::DELETE, bucket, key), now_us).await.map(|_| ())
     }
 

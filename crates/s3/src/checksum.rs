@@ -89,7 +89,9 @@ impl Check {
     /// Compares; a trailer that never came is malformed.
     pub(crate) fn finish(self) -> Result<(), S3Error> {
         let Some(expected) = self.expected else {
-            return Err(S3Error::malformed_trailer().saying(format!("the announced trailer {} did not arrive", self.name)));
+            return Err(
+                S3Error::malformed_trailer().saying(format!("the announced trailer {} did not arrive", self.name))
+            );
         };
         let is_md5 = matches!(self.running, Running::Md5(_));
         let computed = self.running.finish();
@@ -103,7 +105,8 @@ impl Check {
                 .with("CalculatedDigest", STANDARD.encode(computed)));
         }
         let algorithm = self.name.trim_start_matches("x-amz-checksum-").to_ascii_uppercase();
-        Err(S3Error::bad_digest().saying(format!("The {algorithm} you specified did not match the calculated checksum.")))
+        Err(S3Error::bad_digest()
+            .saying(format!("The {algorithm} you specified did not match the calculated checksum.")))
     }
 }
 

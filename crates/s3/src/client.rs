@@ -107,18 +107,25 @@ pub enum ClientError {
 
 fn explain(status: &u16, code: &str, message: &str) -> String {
     let hint = match code {
-        "InvalidAccessKeyId" => "the storage does not know this access key id; check for a typing error or a deleted key",
+        "InvalidAccessKeyId" => {
+            "the storage does not know this access key id; check for a typing error or a deleted key"
+        }
         "SignatureDoesNotMatch" => "the secret does not belong to this access key id, or the region is wrong",
         "RequestTimeTooSkewed" => "the clocks of this machine and of the storage differ by more than 15 minutes",
-        "AuthorizationHeaderMalformed" | "PermanentRedirect" | "TemporaryRedirect" | "IllegalLocationConstraintException" => {
-            "the region or the endpoint is not that of the account"
-        }
+        "AuthorizationHeaderMalformed"
+        | "PermanentRedirect"
+        | "TemporaryRedirect"
+        | "IllegalLocationConstraintException" => "the region or the endpoint is not that of the account",
         "AccessDenied" | "AllAccessDisabled" => "the key is valid but has no right to do this",
         "NoSuchBucket" => "the bucket does not exist in this account",
         _ => "the storage refused the request",
     };
     let code = if code.is_empty() { "no code" } else { code };
-    if message.is_empty() { format!("{hint} (status {status}, {code})") } else { format!("{hint} (status {status}, {code}: {message})") }
+    if message.is_empty() {
+        format!("{hint} (status {status}, {code})")
+    } else {
+        format!("{hint} (status {status}, {code}: {message})")
+    }
 }
 
 impl ClientError {
@@ -239,7 +246,9 @@ impl Client {
             path.push_str(outgoing.query);
         }
         let scheme = if upstream.https { "https" } else { "http" };
-        let uri: Uri = format!("{scheme}://{host}{path}").parse().map_err(|error: http::uri::InvalidUri| unfit(error.to_string()))?;
+        let uri: Uri = format!("{scheme}://{host}{path}")
+            .parse()
+            .map_err(|error: http::uri::InvalidUri| unfit(error.to_string()))?;
         let mut headers = outgoing.headers;
         let host_value = HeaderValue::from_str(host).map_err(|error| unfit(error.to_string()))?;
         headers.insert(http::header::HOST, host_value);

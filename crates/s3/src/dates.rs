@@ -93,7 +93,8 @@ pub fn parse_rfc3339(text: &str) -> Option<i64> {
     if body.len() < 19 || !body.is_ascii() {
         return None;
     }
-    let compact = format!("{}{}{}T{}{}{}Z", &body[..4], &body[5..7], &body[8..10], &body[11..13], &body[14..16], &body[17..19]);
+    let compact =
+        format!("{}{}{}T{}{}{}Z", &body[..4], &body[5..7], &body[8..10], &body[11..13], &body[14..16], &body[17..19]);
     let whole_us = parse_amz(&compact)?;
     let fraction = body[19..].strip_prefix('.').unwrap_or("");
     let mut micros = 0;
@@ -125,12 +126,7 @@ pub fn format_amz(at_us: i64) -> String {
 pub fn format_iso(at_us: i64) -> String {
     let (year, month, day, clock) = parts(at_us);
     let millis = at_us.rem_euclid(SECOND_US) / 1_000;
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{millis:03}Z",
-        clock / 3_600,
-        clock / 60 % 60,
-        clock % 60
-    )
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{millis:03}Z", clock / 3_600, clock / 60 % 60, clock % 60)
 }
 
 #[cfg(test)]
@@ -150,7 +146,9 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_date() {
-        for text in ["", "20260231T030405Z", "20260102t030405Z", "20260102T030405", "2026010203T0405Z", "+0260102T030405Z"] {
+        for text in
+            ["", "20260231T030405Z", "20260102t030405Z", "20260102T030405", "2026010203T0405Z", "+0260102T030405Z"]
+        {
             assert_eq!(parse_amz(text), None, "{text}");
         }
     }

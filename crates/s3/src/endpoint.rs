@@ -45,7 +45,13 @@ pub struct EndpointError {
 
 impl Upstream {
     /// Reads `https://host[:port]` and joins it with the account's key.
-    pub fn new(endpoint: &str, region: &str, style: Style, access_key_id: &str, secret: &str) -> Result<Self, EndpointError> {
+    pub fn new(
+        endpoint: &str,
+        region: &str,
+        style: Style,
+        access_key_id: &str,
+        secret: &str,
+    ) -> Result<Self, EndpointError> {
         let (https, authority) = parse_endpoint(endpoint)?;
         Ok(Self {
             https,

@@ -68,13 +68,33 @@ pub enum Access {
 type Property = (&'static str, &'static str, &'static str, &'static str);
 
 const BUCKET_PROPERTIES: &[Property] = &[
-    ("accelerate", "GetBucketAccelerateConfiguration", "PutBucketAccelerateConfiguration", "DeleteBucketAccelerateConfiguration"),
+    (
+        "accelerate",
+        "GetBucketAccelerateConfiguration",
+        "PutBucketAccelerateConfiguration",
+        "DeleteBucketAccelerateConfiguration",
+    ),
     ("acl", "GetBucketAcl", "PutBucketAcl", "DeleteBucketAcl"),
-    ("analytics", "GetBucketAnalyticsConfiguration", "PutBucketAnalyticsConfiguration", "DeleteBucketAnalyticsConfiguration"),
+    (
+        "analytics",
+        "GetBucketAnalyticsConfiguration",
+        "PutBucketAnalyticsConfiguration",
+        "DeleteBucketAnalyticsConfiguration",
+    ),
     ("cors", "GetBucketCors", "PutBucketCors", "DeleteBucketCors"),
     ("encryption", "GetBucketEncryption", "PutBucketEncryption", "DeleteBucketEncryption"),
-    ("intelligent-tiering", "GetBucketIntelligentTieringConfiguration", "PutBucketIntelligentTieringConfiguration", "DeleteBucketIntelligentTieringConfiguration"),
-    ("inventory", "GetBucketInventoryConfiguration", "PutBucketInventoryConfiguration", "DeleteBucketInventoryConfiguration"),
+    (
+        "intelligent-tiering",
+        "GetBucketIntelligentTieringConfiguration",
+        "PutBucketIntelligentTieringConfiguration",
+        "DeleteBucketIntelligentTieringConfiguration",
+    ),
+    (
+        "inventory",
+        "GetBucketInventoryConfiguration",
+        "PutBucketInventoryConfiguration",
+        "DeleteBucketInventoryConfiguration",
+    ),
     ("lifecycle", "GetBucketLifecycle", "PutBucketLifecycle", "DeleteBucketLifecycle"),
     ("logging", "GetBucketLogging", "PutBucketLogging", "DeleteBucketLogging"),
     ("metrics", "GetBucketMetricsConfiguration", "PutBucketMetricsConfiguration", "DeleteBucketMetricsConfiguration"),
@@ -272,7 +292,8 @@ mod tests {
         }
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let (bucket, key) = path.trim_start_matches('/').split_once('/').unwrap_or((path.trim_start_matches('/'), ""));
-        let operation = Operation::classify(&method, !bucket.is_empty(), !key.is_empty(), &Query::parse(query), &headers);
+        let operation =
+            Operation::classify(&method, !bucket.is_empty(), !key.is_empty(), &Query::parse(query), &headers);
         assert_eq!(format!("{} {:?}", operation.name(), operation.class()), right, "{line}");
     }
 

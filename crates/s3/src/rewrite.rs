@@ -58,14 +58,21 @@ fn action(path: &[&str]) -> Option<Action> {
     use Action::{Bucket, Echo, Empty, ListedKey, NextKey, OwnKey, OwnerId, OwnerName, RequestId, Resource, Token};
     Some(match path {
         ["ListBucketResult" | "ListVersionsResult", "Name"] => Bucket,
-        ["ListMultipartUploadsResult" | "ListPartsResult" | "InitiateMultipartUploadResult"
-            | "CompleteMultipartUploadResult", "Bucket"] => Bucket,
+        [
+            "ListMultipartUploadsResult"
+            | "ListPartsResult"
+            | "InitiateMultipartUploadResult"
+            | "CompleteMultipartUploadResult",
+            "Bucket",
+        ] => Bucket,
         ["ListBucketResult", "Contents", "Key"]
         | ["ListVersionsResult", "Version" | "DeleteMarker", "Key"]
         | ["ListMultipartUploadsResult", "Upload", "Key"]
         | ["ListBucketResult" | "ListVersionsResult" | "ListMultipartUploadsResult", "CommonPrefixes", "Prefix"]
         | ["DeleteResult", "Deleted" | "Error", "Key"] => ListedKey,
-        ["ListBucketResult" | "ListVersionsResult" | "ListMultipartUploadsResult", "NextMarker" | "NextKeyMarker"] => NextKey,
+        ["ListBucketResult" | "ListVersionsResult" | "ListMultipartUploadsResult", "NextMarker" | "NextKeyMarker"] => {
+            NextKey
+        }
         ["ListBucketResult" | "ListVersionsResult" | "ListMultipartUploadsResult", "Prefix"] => Echo("Prefix"),
         ["ListBucketResult", "Marker"] => Echo("Marker"),
         ["ListBucketResult", "StartAfter"] => Echo("StartAfter"),
@@ -82,8 +89,17 @@ fn action(path: &[&str]) -> Option<Action> {
         ["Error", "BucketName" | "Bucket"] => Bucket,
         ["Error", "Resource"] => Resource,
         ["Error", "RequestId" | "HostId"] => RequestId,
-        ["Error", "Endpoint" | "Region" | "AWSAccessKeyId" | "StringToSign" | "CanonicalRequest" | "StringToSignBytes"
-            | "CanonicalRequestBytes" | "SignatureProvided"] => Empty,
+        [
+            "Error",
+            "Endpoint"
+            | "Region"
+            | "AWSAccessKeyId"
+            | "StringToSign"
+            | "CanonicalRequest"
+            | "StringToSignBytes"
+            | "CanonicalRequestBytes"
+            | "SignatureProvided",
+        ] => Empty,
         _ => return None,
     })
 }

@@ -146,8 +146,7 @@ pub fn sign_covering(
     let mut signed_headers: Vec<String> = covered.iter().map(|name| (*name).to_owned()).collect();
     signed_headers.sort();
     let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
-    let signed =
-        Signed { method, path, query, headers, signed_headers: &signed_headers, host: None, payload_hash };
+    let signed = Signed { method, path, query, headers, signed_headers: &signed_headers, host: None, payload_hash };
     let date = &amz_date[..8];
     let scope = canonical::scope(date, signer.region);
     let hash = signed.hash(canonical::Reading::Raw, canonical::Reading::Recoded);

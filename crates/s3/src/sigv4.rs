@@ -184,8 +184,7 @@ fn parse_credential(text: &str) -> Option<Credential> {
 }
 
 fn parse_signed_headers(text: &str) -> Vec<String> {
-    let mut names: Vec<String> =
-        text.split(';').filter(|name| !name.is_empty()).map(str::to_ascii_lowercase).collect();
+    let mut names: Vec<String> = text.split(';').filter(|name| !name.is_empty()).map(str::to_ascii_lowercase).collect();
     names.sort();
     names.dedup();
     names
@@ -204,16 +203,22 @@ fn parse_header(text: &str, headers: &HeaderMap) -> Result<Claim, S3Error> {
         }
     }
     let (Some(credential), Some(signed_headers), Some(signature)) = (credential, signed_headers, signature) else {
-        return Err(malformed("The authorization header is malformed; Credential, SignedHeaders and Signature are needed."));
+        return Err(malformed(
+            "The authorization header is malformed; Credential, SignedHeaders and Signature are needed.",
+        ));
     };
-    let credential = parse_credential(credential)
-        .ok_or_else(|| malformed("The authorization header is malformed; the Credential is not key/date/region/s3/aws4_request."))?;
+    let credential = parse_credential(credential).ok_or_else(|| {
+        malformed("The authorization header is malformed; the Credential is not key/date/region/s3/aws4_request.")
+    })?;
     let (amz_date, date_us) = request_date(headers)?;
     if !amz_date.starts_with(&credential.date) {
-        return Err(malformed("The authorization header is malformed; the date of the Credential is not that of the request."));
+        return Err(malformed(
+            "The authorization header is malformed; the date of the Credential is not that of the request.",
+        ));
     }
-    let payload_hash = text_header(headers, "x-amz-content-sha256")
-        .ok_or_else(|| S3Error::invalid_request().saying("Missing required header for this request: x-amz-content-sha256"))?;
+    let payload_hash = text_header(headers, "x-amz-content-sha256").ok_or_else(|| {
+        S3Error::invalid_request().saying("Missing required header for this request: x-amz-content-sha256")
+    })?;
     Ok(Claim {
         kind: AuthKind::Header,
         access_key_id: credential.access_key_id,
@@ -269,7 +274,9 @@ fn parse_presigned(query: &Query, headers: &HeaderMap) -> Result<Claim, S3Error>
         return Err(malformed("X-Amz-Expires must be non-negative"));
     }
     if expires_s > EXPIRES_S_MAX {
-        return Err(malformed("X-Amz-Expires must be less than a week (in seconds) that is, the given X-Amz-Expires must be less than 604800 seconds"));
+        return Err(malformed(
+            "X-Amz-Expires must be less than a week (in seconds) that is, the given X-Amz-Expires must be less than 604800 seconds",
+        ));
     }
     let payload_hash = text_header(headers, "x-amz-content-sha256")
         .or_else(|| query.text("X-Amz-Content-Sha256"))
@@ -329,13 +336,7 @@ pub fn verify(
 }
 
 /// Tries the raw form first, then the re-encoded ones, and each host name that clients may have used.
-fn matches_signature(
-    claim: &Claim,
-    request: &WireRequest<'_>,
-    key: &SigningKey,
-    scope: &str,
-    policy: &Policy,
-) -> bool {
+fn matches_signature(claim: &Claim, request: &WireRequest<'_>, key: &SigningKey, scope: &str, policy: &Policy) -> bool {
     const READINGS: [(Reading, Reading); 4] = [
         (Reading::Raw, Reading::Recoded),
         (Reading::Raw, Reading::Raw),

@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn reads_text_entities_and_nesting() {
-        let root = parse(b" \n<?xml version=\"1.0\"?><s:A xmlns:s='x'><B>a&amp;&#34;b<![CDATA[<c>]]></B><E/></s:A>").unwrap();
+        let root =
+            parse(b" \n<?xml version=\"1.0\"?><s:A xmlns:s='x'><B>a&amp;&#34;b<![CDATA[<c>]]></B><E/></s:A>").unwrap();
         assert_eq!(root.name, "A");
         assert_eq!(root.text_of("B"), "a&\"b<c>");
         assert_eq!(root.text_of("E"), "");

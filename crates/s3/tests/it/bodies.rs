@@ -45,7 +45,10 @@ fn header_checksums() {
         assert_eq!(run(UNSIGNED_PAYLOAD, &[length, (name, value)], "123456780"), Err("BadDigest"), "{name}");
     }
     assert_eq!(run(UNSIGNED_PAYLOAD, &[length, ("x-amz-checksum-crc32", "y/Q5Jg==")], "123456789"), Ok(()));
-    assert_eq!(run(UNSIGNED_PAYLOAD, &[length, ("x-amz-checksum-sha1", "98O8HYCOBHMq32eZZczDTKeuNEE=")], "123456789"), Ok(()));
+    assert_eq!(
+        run(UNSIGNED_PAYLOAD, &[length, ("x-amz-checksum-sha1", "98O8HYCOBHMq32eZZczDTKeuNEE=")], "123456789"),
+        Ok(())
+    );
     assert_eq!(run(UNSIGNED_PAYLOAD, &[length, ("content-md5", "JfnnlDI7RTiF9RgfG2JNCw==")], "123456789"), Ok(()));
     assert_eq!(run(UNSIGNED_PAYLOAD, &[length, ("content-md5", "YWJj")], "123456789"), Err("InvalidDigest"));
     assert_eq!(run(UNSIGNED_PAYLOAD, &[length, ("x-amz-checksum-crc32", "AA")], "123456789"), Err("InvalidRequest"));
@@ -54,6 +57,12 @@ fn header_checksums() {
 #[test]
 fn framed_bodies_need_a_decoded_length() {
     assert_eq!(run("STREAMING-UNSIGNED-PAYLOAD-TRAILER", &[], "0\r\n\r\n"), Err("MissingContentLength"));
-    assert_eq!(run("STREAMING-UNSIGNED-PAYLOAD-TRAILER", &[("x-amz-decoded-content-length", "0")], "0\r\n\r\n"), Ok(()));
-    assert_eq!(run("STREAMING-UNSIGNED-PAYLOAD-TRAILER", &[("x-amz-decoded-content-length", "x")], "0\r\n\r\n"), Err("InvalidArgument"));
+    assert_eq!(
+        run("STREAMING-UNSIGNED-PAYLOAD-TRAILER", &[("x-amz-decoded-content-length", "0")], "0\r\n\r\n"),
+        Ok(())
+    );
+    assert_eq!(
+        run("STREAMING-UNSIGNED-PAYLOAD-TRAILER", &[("x-amz-decoded-content-length", "x")], "0\r\n\r\n"),
+        Err("InvalidArgument")
+    );
 }

@@ -13,8 +13,10 @@ fn signer(cache: &SigningKeyCache) -> Signer<'_> {
 }
 
 fn target(key: &[u8], pairs: &[(String, String)]) -> String {
-    let query: Vec<String> =
-        pairs.iter().map(|(name, value)| format!("{}={}", encode_value(name.as_bytes()), encode_value(value.as_bytes()))).collect();
+    let query: Vec<String> = pairs
+        .iter()
+        .map(|(name, value)| format!("{}={}", encode_value(name.as_bytes()), encode_value(value.as_bytes())))
+        .collect();
     let path = format!("/bucket/{}", encode_key(key));
     if query.is_empty() { path } else { format!("{path}?{}", query.join("&")) }
 }

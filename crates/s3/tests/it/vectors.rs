@@ -85,7 +85,9 @@ const V3_TARGET: &str = "/team-a/report%202026.pdf?response-content-disposition=
 fn v3_presigned() {
     let now_us = parse_amz(DATE).unwrap();
     let lines = headers(&[("host", HOST)]);
-    let code = |target: &str, lines: &HeaderMap, at_us: i64| check("GET", target, lines, at_us).map(|_| ()).map_err(|error| error.code);
+    let code = |target: &str, lines: &HeaderMap, at_us: i64| {
+        check("GET", target, lines, at_us).map(|_| ()).map_err(|error| error.code)
+    };
     assert_eq!(code(V3_TARGET, &lines, now_us + 3_600_000_000), Ok(()));
     assert_eq!(code(V3_TARGET, &lines, now_us + 3_600_000_001), Err("AccessDenied"));
     assert_eq!(code(V3_TARGET, &lines, now_us - 901_000_000), Err("AccessDenied"));
@@ -177,17 +179,36 @@ fn v5_signed_chunks_and_trailer() {
         "2ca2aba2005185cf7159c6277faf83795951dd77a3a99e6e65d5c9f85863f992",
     ];
     let signature = "d81f82fc3505edab99d459891051a732e8730629a2e4a59689829ca17fe2e435";
-    let run = |trailer: &str| decode(&verified, &lines, &v4_wire(signatures, trailer), 8_192).map(|body| body.len()).map_err(|error| error.code);
-    assert_eq!(run(&format!("x-amz-checksum-crc32c:sOO8/Q==\r\nx-amz-trailer-signature:{signature}\r\n\r\n")), Ok(66_560));
+    let run = |trailer: &str| {
+        decode(&verified, &lines, &v4_wire(signatures, trailer), 8_192)
+            .map(|body| body.len())
+            .map_err(|error| error.code)
+    };
+    assert_eq!(
+        run(&format!("x-amz-checksum-crc32c:sOO8/Q==\r\nx-amz-trailer-signature:{signature}\r\n\r\n")),
+        Ok(66_560)
+    );
     // As AWS's own example writes it.
-    assert_eq!(run(&format!("x-amz-checksum-crc32c:sOO8/Q==\n\r\nx-amz-trailer-signature:{signature}\r\n\r\n")), Ok(66_560));
+    assert_eq!(
+        run(&format!("x-amz-checksum-crc32c:sOO8/Q==\n\r\nx-amz-trailer-signature:{signature}\r\n\r\n")),
+        Ok(66_560)
+    );
     let zeros = "0".repeat(64);
-    assert_eq!(run(&format!("x-amz-checksum-crc32c:sOO8/Q==\r\nx-amz-trailer-signature:{zeros}\r\n\r\n")), Err("SignatureDoesNotMatch"));
-    assert_eq!(run(&format!("x-amz-checksum-crc32c:sOO8/g==\r\nx-amz-trailer-signature:{signature}\r\n\r\n")), Err("SignatureDoesNotMatch"));
+    assert_eq!(
+        run(&format!("x-amz-checksum-crc32c:sOO8/Q==\r\nx-amz-trailer-signature:{zeros}\r\n\r\n")),
+        Err("SignatureDoesNotMatch")
+    );
+    assert_eq!(
+        run(&format!("x-amz-checksum-crc32c:sOO8/g==\r\nx-amz-trailer-signature:{signature}\r\n\r\n")),
+        Err("SignatureDoesNotMatch")
+    );
     assert_eq!(run("x-amz-checksum-crc32c:sOO8/Q==\r\n\r\n"), Err("MalformedTrailerError"));
     assert_eq!(run(&format!("x-amz-trailer-signature:{signature}\r\n\r\n")), Err("MalformedTrailerError"));
     assert_eq!(run("x-amz-meta-evil:1\r\n\r\n"), Err("MalformedTrailerError"));
-    assert_eq!(run(&format!("x-amz-checksum-crc32c:sOO8/Q==\r\nx-amz-trailer-signature:{signature}")), Err("IncompleteBody"));
+    assert_eq!(
+        run(&format!("x-amz-checksum-crc32c:sOO8/Q==\r\nx-amz-trailer-signature:{signature}")),
+        Err("IncompleteBody")
+    );
 }
 
 #[test]

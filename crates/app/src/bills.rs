@@ -1,0 +1,324 @@
+//! Closing a month: statements for departments, invoices for customers.
+
+use crate::cx::Cx;
+use crate::failure::{Failure, Kind};
+use crate::rating::{RatedEdge, rate_below};
+use crate::{audit, usage};
+use access::Action;
+use base::{AmountPico, InvoiceId, OrgId, Period, QuantityNano, Rounding};
+use billing::{Adjustment, Invoice, InvoiceKind, LineSource, Party, Profile};
+use papers::{Paper, PaperKind, PaperLine, PaperPeriod};
+use pricing::{Model, PriceItem};
+use std::collections::BTreeMap;
+use store::invoices::{self, Listed};
+use store::orgs::{self, Org};
+use store::{Tx, entries};
+
+/// Closed months that late usage is still looked for in.
+const LATE_MONTHS: usize = 3;
+
+/// The outcome of closing a month.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Closed {
+    /// Papers made, issued or drafted.
+    pub papers: Vec<Listed>,
+    /// Papers of this month that were issued before and stay as they are.
+    pub kept: Vec<Listed>,
+    /// Usage without a price, for a person to look at.
+    pub unrated: Vec<String>,
+}
+
+/// Rates `month` below `seller` and drafts, or issues, a paper for each edge with charges. Drafts can be
+/// made again at any time; issuing waits until the month is over.
+///
+/// # Errors
+/// [`Failure`]; each paper stands or falls by itself.
+pub async fn close_month(cx: &Cx, seller: OrgId, month: &str, issue: bool) -> Result<Closed, Failure> {
+    cx.app.lake.tick_storage(cx.now_us()).await?;
+    let rated = rate_below(cx, seller, month).await?;
+    let mut closed = Closed { papers: Vec::new(), kept: Vec::new(), unrated: Vec::new() };
+    for edge in &rated {
+        if issue && cx.now_us() < edge.period.end_us {
+            return Err(Failure::conflict(format!("month: {month} is not over; only drafts can be made")));
+        }
+        closed.unrated.extend(edge.unrated.iter().cloned());
+    }
+    let late = late_differences(cx, seller, month, &rated).await?;
+    for edge in rated {
+        let adjustments = late.get(&edge.buyer.id).cloned().unwrap_or_default();
+        match write_paper(cx, edge, adjustments, issue).await? {
+            Written::New(listed) => closed.papers.push(listed),
+            Written::Before(listed) => closed.kept.push(listed),
+            Written::Nothing => {}
+        }
+    }
+    Ok(closed)
+}
+
+enum Written {
+    New(Listed),
+    Before(Listed),
+    Nothing,
+}
+
+async fn write_paper(cx: &Cx, edge: RatedEdge, adjustments: Vec<Adjustment>, issue: bool) -> Result<Written, Failure> {
+    let grant = access::decide_job(cx.realm, edge.buyer.parent.unwrap_or(edge.buyer.id));
+    let mut tx = cx.app.store.write(&grant).await?; // The seller's lock row: numbers go one by one.
+    let kind = edge.buyer.invoice_kind;
+    let start_us = edge.period.start_us;
+    invoices::drop_draft(&mut tx, edge.buyer.id, start_us, kind).await?;
+    if let Some(listed) = invoices::live(&mut tx, edge.buyer.id, start_us, kind).await? {
+        return Ok(Written::Before(listed));
+    }
+    let seller = orgs::get(&mut tx, grant.org()).await?;
+    let sources = lines_of(&mut tx, &edge).await?;
+    let profile = profile_of(&seller, &edge);
+    let period = edge.period;
+    let draft = match billing::draft(profile, period, sources, adjustments, edge.watermark) {
+        Err(billing::BillError::Empty { .. }) => {
+            tx.commit().await?;
+            return Ok(Written::Nothing);
+        }
+        other => other?,
+    };
+    let id = InvoiceId(cx.app.fresh());
+    let now_us = cx.now_us();
+    let number = match (issue, kind) {
+        (true, InvoiceKind::Invoice) => Some(take_number(&mut tx, &seller, now_us).await?),
+        _ => None,
+    };
+    let invoice = if issue {
+        billing::finalise(draft, id, number, now_us)?
+    } else {
+        Invoice { id, number, issued_us: now_us, draft }
+    };
+    invoices::insert(&mut tx, &invoice, issue, now_us).await?;
+    if issue && kind == InvoiceKind::Invoice {
+        entries::insert(&mut tx, &ledger::entry_for_issue(&invoice)?).await?;
+    }
+    let act = if issue { "paper.issue" } else { "paper.draft" };
+    let detail = serde_json::json!({ "payer": edge.buyer.id, "month": invoice.draft.period_name, "number": invoice.number });
+    audit::note(cx, &mut tx, seller.id, act, &id.to_string(), detail).await?;
+    let (listed, _) = invoices::get(&mut tx, id).await?;
+    tx.commit().await?;
+    Ok(Written::New(listed))
+}
+
+async fn take_number(tx: &mut Tx, seller: &Org, now_us: i64) -> Result<String, Failure> {
+    let series = format!("INV-{}", &seller.zone.date_of(now_us)[..4]);
+    let number = invoices::next_number(tx, seller.id, &series).await?;
+    Ok(format!("{series}-{number:06}"))
+}
+
+fn profile_of(seller: &Org, edge: &RatedEdge) -> Profile {
+    let party = |org: &Org| Party { org: org.id, name: org.name.clone(), address: org.address.clone() };
+    Profile {
+        kind: edge.buyer.invoice_kind,
+        seller: party(seller),
+        payer: party(&edge.buyer),
+        currency: edge.agreement.book.currency,
+        zone: edge.buyer.zone.clone(),
+        rounding: Rounding::HalfAwayFromZero,
+    }
+}
+
+async fn names_below(tx: &mut Tx, org: OrgId) -> Result<BTreeMap<OrgId, String>, Failure> {
+    Ok(orgs::subtree(tx, org).await?.into_iter().map(|org| (org.id, org.name)).collect())
+}
+
+/// One line for each item and organisation, items in the order of the book. Lines without quantity and
+/// amount are left out.
+async fn lines_of(tx: &mut Tx, edge: &RatedEdge) -> Result<Vec<LineSource>, Failure> {
+    let names = names_below(tx, edge.buyer.id).await?;
+    let mut lines = Vec::new();
+    for item in &edge.agreement.book.items {
+        for charge in edge.charges.iter().filter(|charge| charge.item_code == item.code) {
+            if charge.quantity.0 != 0 || charge.amount.0 != 0 {
+                lines.push(line_of(item, edge.period, charge.org, &names, charge.quantity, charge.amount)?);
+            }
+        }
+    }
+    Ok(lines)
+}
+
+fn line_of(
+    item: &PriceItem,
+    period: Period,
+    org: OrgId,
+    names: &BTreeMap<OrgId, String>,
+    quantity: QuantityNano,
+    amount: AmountPico,
+) -> Result<LineSource, Failure> {
+    let units = base::decimal::div_round(quantity.0, item.basis(period), Rounding::HalfAwayFromZero)?;
+    let unit_price = match &item.model {
+        Model::PerUnit { rate } => rate.to_string(),
+        Model::Graduated { .. } | Model::Volume { .. } => "by tier".to_owned(),
+        Model::Flat { amount } => amount.to_string(),
+    };
+    Ok(LineSource {
+        item_code: item.code.clone(),
+        description: item.name.clone(),
+        group: org,
+        group_name: names.get(&org).cloned().unwrap_or_else(|| org.to_string()),
+        quantity: QuantityNano(units),
+        unit: if matches!(item.model, Model::Flat { .. }) { "month".to_owned() } else { item.unit.label.clone() },
+        unit_price,
+        amount,
+    })
+}
+
+/// For each payer: what earlier, issued months owe more or less than was billed, by item and group.
+async fn late_differences(
+    cx: &Cx,
+    seller: OrgId,
+    month: &str,
+    rated: &[RatedEdge],
+) -> Result<BTreeMap<OrgId, Vec<Adjustment>>, Failure> {
+    let mut late: BTreeMap<OrgId, Vec<Adjustment>> = BTreeMap::new();
+    let Some(first) = rated.first() else { return Ok(late) };
+    let mut period = Period::month(month, &first.buyer.zone).map_err(|error| Failure::unreadable("month", error))?;
+    for _ in 0..LATE_MONTHS {
+        period = period.previous_month(&first.buyer.zone)?;
+        let name = period.month_name(&first.buyer.zone);
+        let grant = access::decide_job(cx.realm, seller);
+        let mut tx = cx.app.store.read(&grant).await?;
+        let papers = invoices::to_payers_below(&mut tx, seller).await?;
+        let issued: BTreeMap<OrgId, Listed> = papers
+            .into_iter()
+            .filter(|paper| paper.state == "issued" && paper.period_name == name)
+            .map(|paper| (paper.payer, paper))
+            .collect();
+        drop(tx);
+        if issued.is_empty() {
+            continue;
+        }
+        for edge in rate_below(cx, seller, &name).await? {
+            if let Some(paper) = issued.get(&edge.buyer.id) {
+                late.entry(edge.buyer.id).or_default().extend(differences(cx, &edge, paper).await?);
+            }
+        }
+    }
+    Ok(late)
+}
+
+async fn differences(cx: &Cx, edge: &RatedEdge, paper: &Listed) -> Result<Vec<Adjustment>, Failure> {
+    let mut tx = cx.app.store.read(&access::decide_job(cx.realm, edge.buyer.id)).await?;
+    let mut owed: BTreeMap<(String, OrgId), i128> = BTreeMap::new();
+    for charge in &edge.charges {
+        *owed.entry((charge.item_code.clone(), charge.org)).or_default() += charge.amount.0;
+    }
+    for (item, org, billed) in invoices::billed_for_period(&mut tx, edge.buyer.id, paper.period_start_us).await? {
+        *owed.entry((item, org)).or_default() -= billed.0;
+    }
+    let names = names_below(&mut tx, edge.buyer.id).await?;
+    let mut found = Vec::new();
+    for ((code, org), difference) in owed.into_iter().filter(|(_, difference)| *difference != 0) {
+        let Some((_, item)) = usage::priced_item(&mut tx, edge.buyer.id, edge.period, &code).await? else { continue };
+        let mut source = line_of(&item, edge.period, org, &names, QuantityNano(0), AmountPico(difference))?;
+        source.description = format!("{} (late usage of {})", source.description, paper.period_name);
+        source.unit_price = String::new();
+        found.push(Adjustment { period: edge.period, period_name: paper.period_name.clone(), corrects: paper.id, source });
+    }
+    Ok(found)
+}
+
+/// Papers to `org` and everything below it.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<Listed>, Failure> {
+    let grant = cx.allow(Action::ReadCharges, org).await?;
+    let mut tx = cx.app.store.read(&grant).await?;
+    Ok(invoices::to_payers_below(&mut tx, org).await?)
+}
+
+/// A paper. One that belongs to somebody else is as unknown as one that never was.
+///
+/// # Errors
+/// [`Kind::NotFound`].
+pub async fn get(cx: &Cx, invoice: InvoiceId) -> Result<(Listed, Invoice), Failure> {
+    let mut tx = cx.app.store.read(&cx.own()).await?;
+    let found = invoices::get(&mut tx, invoice).await?;
+    drop(tx);
+    let allowed = cx.allow(Action::ReadCharges, found.0.payer).await;
+    allowed.map_err(|failure| if failure.kind == Kind::Forbidden { Failure::not_found("invoice") } else { failure })?;
+    Ok(found)
+}
+
+/// A paper as it is printed.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn paper(cx: &Cx, invoice: InvoiceId) -> Result<Paper, Failure> {
+    let (listed, invoice) = get(cx, invoice).await?;
+    let draft = &invoice.draft;
+    let digits = draft.profile.currency.minor_digits();
+    let zone = &draft.profile.zone;
+    let kind = match draft.profile.kind {
+        InvoiceKind::Invoice => PaperKind::Invoice,
+        InvoiceKind::Statement => PaperKind::Statement,
+    };
+    let party = |party: &Party| papers::Party { name: party.name.clone(), lines: party.address.clone() };
+    let total = draft.total_minor.to_major(digits);
+    let lines = draft.lines.iter().map(|line| PaperLine {
+        no: line.line_no,
+        group: line.source.group_name.clone(),
+        description: line.source.description.clone(),
+        quantity: line.source.quantity.to_string(),
+        unit: line.source.unit.clone(),
+        unit_price: line.source.unit_price.clone(),
+        amount: line.amount_minor.to_major(digits),
+        note: line.original_period.map(|period| format!("belongs to {}", period.month_name(zone))).unwrap_or_default(),
+    });
+    let subtotals = draft.subtotals()?.into_iter().map(|(name, sum)| (name, sum.to_major(digits))).collect();
+    let issued = listed.state == "issued";
+    let mut notes = vec!["Each line is rounded once, half away from zero; the total is the sum of the lines.".to_owned()];
+    if kind == PaperKind::Statement {
+        notes.push("Internal statement: no money moves.".to_owned());
+    } else {
+        notes.push("Amounts are net; tax is not part of this paper.".to_owned());
+    }
+    Ok(Paper {
+        kind,
+        number: invoice.number.clone(),
+        title: if kind == PaperKind::Invoice { "Invoice" } else { "Statement" }.to_owned(),
+        status: if issued { "issued" } else { "draft" }.to_owned(),
+        issued_on: issued.then(|| zone.date_of(invoice.issued_us)),
+        due_on: None,
+        period: PaperPeriod {
+            start: base::period::format_instant(draft.period.start_us),
+            end: base::period::format_instant(draft.period.end_us),
+            label: draft.period_name.clone(),
+            zone: zone.name().to_owned(),
+        },
+        currency: draft.profile.currency.code().to_owned(),
+        supplier: party(&draft.profile.seller),
+        customer: party(&draft.profile.payer),
+        lines: lines.collect(),
+        subtotals,
+        net: total.clone(),
+        tax: Vec::new(),
+        total,
+        notes,
+        usage_through: Some(format!("batch {}", draft.watermark)),
+    })
+}
+
+/// The PDF of a paper.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn pdf(cx: &Cx, invoice: InvoiceId) -> Result<Vec<u8>, Failure> {
+    let paper = paper(cx, invoice).await?;
+    Ok(tokio::task::spawn_blocking(move || papers::pdf(&paper)).await??)
+}
+
+/// Balances of the books of `org`: they add up to zero in each currency.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn balances(cx: &Cx, org: OrgId) -> Result<Vec<(String, String, base::AmountMinor)>, Failure> {
+    let grant = cx.allow(Action::CloseBooks, org).await?;
+    let mut tx = cx.app.store.read(&grant).await?;
+    Ok(entries::balances(&mut tx, org).await?)
+}

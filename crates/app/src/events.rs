@@ -1,0 +1,133 @@
+//! Usage from outside: CloudEvents, answered item by item.
+
+use crate::cx::Cx;
+use crate::failure::Failure;
+use access::Action;
+use base::OrgId;
+use lake::RawBatch;
+use metering::{Meter, RawEvent, Reject};
+use std::collections::BTreeMap;
+use store::meters;
+
+/// The answer to a batch: how many were taken, and each that was not.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Taken {
+    /// Events that are on disk now and will be counted once.
+    pub accepted: u64,
+    /// Events that were refused, by their place in the batch, from 0.
+    pub rejected: Vec<RejectedItem>,
+}
+
+/// One refused event.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct RejectedItem {
+    /// Place in the batch.
+    pub index: usize,
+    /// Field, value, reason.
+    #[serde(flatten)]
+    pub reject: Reject,
+}
+
+/// Takes a body of CloudEvents for `org` (and, by their subject, organisations below it). When it
+/// returns, the accepted ones are durable.
+///
+/// # Errors
+/// [`Failure`] when the body as a whole cannot be read; nothing is taken then.
+pub async fn ingest(cx: &Cx, org: OrgId, content_type: &str, body: &str) -> Result<Taken, Failure> {
+    let grant = cx.allow(Action::SendEvents, org).await?;
+    let parts = sources::events::split(content_type, body).map_err(|reason| Failure::unreadable("body", reason))?;
+    let mut tx = cx.app.store.read(&grant).await?;
+    let known: BTreeMap<String, Meter> =
+        meters::all(&mut tx).await?.into_iter().map(|meter| (meter.code.clone(), meter)).collect();
+    drop(tx);
+    let mut batch = RawBatch::default();
+    let mut rejected = Vec::new();
+    let mut paths: BTreeMap<OrgId, Option<String>> = BTreeMap::new();
+    for (index, raw) in parts.into_iter().enumerate() {
+        let parsed = sources::events::parse(raw.get(), cx.realm, org, cx.now_us());
+        let checked = parsed.and_then(|record| check_meter(&known, &record).map(|()| record));
+        match checked {
+            Err(reject) => rejected.push(RejectedItem { index, reject }),
+            Ok(mut record) => {
+                if !paths.contains_key(&record.org) {
+                    paths.insert(record.org, path_below(cx, org, record.org).await?);
+                }
+                match &paths[&record.org] {
+                    Some(path) => {
+                        record.org_path.clone_from(path);
+                        batch.push(&RawEvent::Usage(Box::new(record)));
+                    }
+                    None => {
+                        let reason = "is not this organisation or one below it";
+                        let subject = record.org.to_string();
+                        let reject = Reject::new(&record.source, &record.record_id, "subject", &subject, reason);
+                        rejected.push(RejectedItem { index, reject });
+                    }
+                }
+            }
+        }
+    }
+    let accepted = batch.len();
+    cx.app.lake.append(batch).await?;
+    Ok(Taken { accepted, rejected })
+}
+
+fn check_meter(known: &BTreeMap<String, Meter>, record: &metering::UsageRecord) -> Result<(), Reject> {
+    let reject = |field: &str, value: &str, reason: &str| {
+        Err(Reject::new(&record.source, &record.record_id, field, value, reason))
+    };
+    let Some(meter) = known.get(&record.meter) else {
+        return reject("type", &record.meter, "is not a meter of this realm; define it first");
+    };
+    match record.dimensions.keys().find(|name| !meter.dimensions.contains(name)) {
+        Some(name) => reject("data.dimensions", name, "is not a dimension of the meter"),
+        None => Ok(()),
+    }
+}
+
+/// The path of `target` if it lies at or below `org`.
+async fn path_below(cx: &Cx, org: OrgId, target: OrgId) -> Result<Option<String>, Failure> {
+    match cx.place(target).await {
+        Ok(place) if place.path.contains(&org) => Ok(Some(crate::s3_session::path_text(&place))),
+        Ok(_) => Ok(None),
+        Err(failure) if failure.kind == crate::Kind::NotFound => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Defines a meter for the realm's own events. Defining the same meter again changes nothing.
+///
+/// # Errors
+/// [`Failure`] naming the field at fault.
+pub async fn define_meter(cx: &Cx, meter: Meter) -> Result<(), Failure> {
+    if !metering::meter::is_meter_code(&meter.code) || meter.code.starts_with("s3.") {
+        return Err(Failure::invalid("code", &meter.code, "must be lower-case words joined by dots, not below s3."));
+    }
+    if meter.aggregation == metering::Aggregation::Max {
+        return Err(Failure::invalid("aggregation", "max", "is not rated yet; use sum"));
+    }
+    let good_name = |name: &String| metering::meter::is_meter_code(name) && !name.contains('.');
+    if meter.dimensions.len() > 16 || !meter.dimensions.iter().all(good_name) {
+        return Err(Failure::invalid("dimensions", &meter.dimensions.join(" "), "must be at most 16 lower-case words"));
+    }
+    let grant = cx.allow(Action::ManageSources, cx.realm.root()).await?;
+    let mut tx = cx.app.store.write(&grant).await?;
+    if meters::insert(&mut tx, &meter, cx.now_us()).await? == 0 {
+        let found = meters::all(&mut tx).await?;
+        if !found.contains(&meter) {
+            return Err(Failure::conflict(format!("code: meter {:?} is defined already, in another way", meter.code)));
+        }
+    }
+    Ok(tx.commit().await?)
+}
+
+/// The gateway's meters and the realm's own.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn meters(cx: &Cx) -> Result<Vec<Meter>, Failure> {
+    let mut tx = cx.app.store.read(&cx.own()).await?;
+    let mut found = metering::meter::s3_meters();
+    found.extend(meters::all(&mut tx).await?);
+    Ok(found)
+}

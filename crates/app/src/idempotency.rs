@@ -1,0 +1,43 @@
+//! Retried API writes: the same key and request give the stored answer.
+
+use crate::cx::Cx;
+use crate::failure::{Failure, Kind};
+use store::idempotency::{self, Kept};
+
+fn caller(cx: &Cx) -> String {
+    cx.actor.as_ref().map_or_else(|| "system".to_owned(), |actor| actor.user.to_string())
+}
+
+/// The stored answer of a key, if the request is the same.
+///
+/// # Errors
+/// [`Kind::Invalid`] when the key was used for another request.
+pub async fn replay(cx: &Cx, key: &str, request_hash: &str) -> Result<Option<(u16, String)>, Failure> {
+    if key.is_empty() || key.len() > 255 {
+        return Err(Failure::invalid("Idempotency-Key", key, "must have 1 to 255 characters"));
+    }
+    let mut tx = cx.app.store.read(&cx.own()).await?;
+    match idempotency::get(&mut tx, &caller(cx), key).await? {
+        Some(kept) if kept.request_hash == request_hash => {
+            let status = u16::try_from(kept.status).map_err(|_| Failure::new(Kind::Internal, "a stored answer is damaged"))?;
+            Ok(Some((status, kept.body)))
+        }
+        Some(_) => Err(Failure::invalid("Idempotency-Key", key, "was used for another request")),
+        None => Ok(None),
+    }
+}
+
+/// Keeps an answer for 30 days.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn keep(cx: &Cx, key: &str, request_hash: &str, status: u16, body: &str) -> Result<(), Failure> {
+    let kept = Kept { request_hash: request_hash.to_owned(), status: status.into(), body: body.to_owned() };
+    let mut tx = cx.app.store.write(&cx.own()).await?;
+    match idempotency::insert(&mut tx, &caller(cx), key, &kept, cx.now_us()).await {
+        Ok(()) => Ok(tx.commit().await?),
+        // Somebody kept the same answer at the same moment.
+        Err(store::StoreError::Conflict(_)) => Ok(()),
+        Err(other) => Err(other.into()),
+    }
+}

@@ -1,0 +1,83 @@
+//! Price agreements on the edges of the tree.
+
+use crate::audit;
+use crate::cx::Cx;
+use crate::failure::Failure;
+use access::Action;
+use base::{AgreementId, OrgId, Period};
+use pricing::PriceBook;
+use store::agreements::{self, Agreement};
+
+/// Reads a price book and says what is wrong with it.
+///
+/// # Errors
+/// [`Failure`] naming field, value and reason.
+pub fn parse_book(text: &str) -> Result<PriceBook, Failure> {
+    let book: PriceBook = serde_json::from_str(text).map_err(|error| Failure::unreadable("book", error))?;
+    check_book(&book)?;
+    Ok(book)
+}
+
+fn check_book(book: &PriceBook) -> Result<(), Failure> {
+    book.validate().map_err(|error| Failure::invalid(&error.field, &error.value, &error.reason))
+}
+
+/// Sets what `buyer` pays its parent, from the beginning of `month` on. A month that was billed to the
+/// buyer keeps its prices: a version cannot begin in it.
+///
+/// # Errors
+/// [`Failure`] naming the field at fault.
+pub async fn set(cx: &Cx, buyer: OrgId, month: &str, book: PriceBook) -> Result<Agreement, Failure> {
+    check_book(&book)?;
+    let place = cx.place(buyer).await?;
+    let Some(seller) = place.path.iter().rev().nth(1).copied() else {
+        return Err(Failure::invalid("buyer", &buyer.to_string(), "is the root: nobody sells to it"));
+    };
+    // Prices of an edge are set by its seller: the right is needed at the parent, not at the child.
+    let grant = cx.allow(Action::ManagePrices, seller).await.map_err(|failure| hide(failure, cx))?;
+    let mut tx = cx.app.store.write(&grant).await?;
+    let org = store::orgs::get(&mut tx, buyer).await?;
+    if book.currency != org.currency {
+        let reason = format!("is not the buyer's currency {}", org.currency);
+        return Err(Failure::invalid("/currency", book.currency.code(), reason));
+    }
+    let period = Period::month(month, &org.zone).map_err(|error| Failure::unreadable("month", error))?;
+    if let Some(paper) = store::invoices::live(&mut tx, buyer, period.start_us, org.invoice_kind).await? {
+        if paper.state == "issued" {
+            return Err(Failure::conflict(format!("month: {month} is billed already; prices can begin with a later month")));
+        }
+    }
+    let agreement = Agreement {
+        id: AgreementId(cx.app.fresh()),
+        seller,
+        buyer,
+        version: 0,
+        effective_from_us: period.start_us,
+        book,
+        created_us: cx.now_us(),
+        created_by: cx.actor.as_ref().map_or_else(|| "system".to_owned(), |actor| actor.user.to_string()),
+    };
+    let version = agreements::insert(&mut tx, &agreement).await?;
+    let detail = serde_json::json!({ "version": version, "from": month });
+    audit::note(cx, &mut tx, seller, "price.set", &buyer.to_string(), detail).await?;
+    tx.commit().await?;
+    Ok(Agreement { version, ..agreement })
+}
+
+/// A buyer that asks to set its own prices may know itself, but not its seller's rights.
+fn hide(failure: Failure, _cx: &Cx) -> Failure {
+    match failure.kind {
+        crate::Kind::NotFound => Failure::new(crate::Kind::Forbidden, "prices of an organisation are set by its parent"),
+        _ => failure,
+    }
+}
+
+/// All versions of what `buyer` pays, newest first.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn history(cx: &Cx, buyer: OrgId) -> Result<Vec<Agreement>, Failure> {
+    let grant = cx.allow(Action::ReadCharges, buyer).await?;
+    let mut tx = cx.app.store.read(&grant).await?;
+    Ok(agreements::history(&mut tx, buyer).await?)
+}

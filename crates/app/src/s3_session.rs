@@ -1,0 +1,209 @@
+//! What the S3 gateway asks: who holds this key, what does he see, and "this happened".
+
+use crate::cx::{App, Cx};
+use crate::failure::Failure;
+use access::{Place, decide_job};
+use base::{AccountId, MappingId, OrgId, RealmId, UserId};
+use lake::RawBatch;
+use metering::RawEvent;
+use metering::s3::S3Request;
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock};
+use store::{accounts, across, orgs};
+
+/// How long an answer is kept: a change made in another process is seen within this time, one made in
+/// this process at once.
+const KEPT_US: i64 = 500_000;
+/// Answers kept at once.
+const KEPT_MAX: usize = 10_000;
+
+/// The holder of a live access key.
+pub struct KeyHolder {
+    /// Realm.
+    pub realm: RealmId,
+    /// Who is charged.
+    pub org: OrgId,
+    /// The organisation's place: `/org_a/org_b/`.
+    pub org_path: String,
+    /// Who uses it.
+    pub user: UserId,
+    /// The key's public id.
+    pub key_id: String,
+    /// Its secret.
+    pub secret: String,
+}
+
+/// A virtual bucket with the places behind it.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    /// Name as its users see it.
+    pub name: String,
+    /// When the first row of it was made.
+    pub created_us: i64,
+    /// The whole bucket and folders in it.
+    pub places: Vec<BucketPlace>,
+}
+
+/// One row of the name space, with the account ready to use.
+#[derive(Debug, Clone)]
+pub struct BucketPlace {
+    /// The row.
+    pub mapping: MappingId,
+    /// Folder, empty for the whole bucket.
+    pub folder: String,
+    /// Account.
+    pub account: AccountId,
+    /// How to reach it.
+    pub upstream: Arc<s3::Upstream>,
+    /// Bucket there.
+    pub real_bucket: String,
+    /// Prefix there.
+    pub prefix: String,
+    /// Whether writing is allowed.
+    pub writable: bool,
+}
+
+type Kept<K, V> = RwLock<BTreeMap<K, (i64, V)>>;
+
+/// Answers that are asked for with every request.
+#[derive(Default)]
+pub(crate) struct Caches {
+    holders: Kept<String, Option<Arc<KeyHolder>>>,
+    buckets: Kept<(RealmId, OrgId, UserId), Arc<Vec<Bucket>>>,
+}
+
+fn look_up<K: Ord, V: Clone>(kept: &Kept<K, V>, key: &K, now_us: i64) -> Option<V> {
+    let kept = kept.read().ok()?;
+    kept.get(key).filter(|(at_us, _)| (now_us - at_us).abs() < KEPT_US).map(|(_, value)| value.clone())
+}
+
+fn keep<K: Ord, V>(kept: &Kept<K, V>, key: K, now_us: i64, value: V) {
+    if let Ok(mut kept) = kept.write() {
+        if kept.len() >= KEPT_MAX {
+            kept.clear();
+        }
+        kept.insert(key, (now_us, value));
+    }
+}
+
+impl Caches {
+    /// Forgets everything: something that the answers depend on has changed.
+    pub(crate) fn clear(&self) {
+        if let Ok(mut kept) = self.holders.write() {
+            kept.clear();
+        }
+        if let Ok(mut kept) = self.buckets.write() {
+            kept.clear();
+        }
+    }
+}
+
+/// `/org_a/org_b/`.
+pub(crate) fn path_text(place: &Place) -> String {
+    place.path.iter().fold("/".to_owned(), |text, org| format!("{text}{org}/"))
+}
+
+/// The holder of a key; `None` when it is unknown, revoked or its user is not active.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn key_holder(app: &App, key_id: &str) -> Result<Option<Arc<KeyHolder>>, Failure> {
+    let (key, now_us) = (key_id.to_owned(), app.now_us());
+    if let Some(found) = look_up(&app.caches.holders, &key, now_us) {
+        return Ok(found);
+    }
+    let found = fetch_holder(app, key_id).await?.map(Arc::new);
+    keep(&app.caches.holders, key, now_us, found.clone());
+    Ok(found)
+}
+
+async fn fetch_holder(app: &App, key_id: &str) -> Result<Option<KeyHolder>, Failure> {
+    let Some((realm, key)) = across::access_key(&app.store, key_id).await? else { return Ok(None) };
+    if key.revoked_us.is_some() {
+        return Ok(None);
+    }
+    let mut tx = app.store.read(&decide_job(realm, key.org)).await?;
+    if store::users::get(&mut tx, key.user).await?.state != "active" {
+        return Ok(None);
+    }
+    let org_path = path_text(&orgs::place(&mut tx, key.org).await?);
+    let secret = app.vault.open(&key.key_id, &key.secret_sealed)?;
+    Ok(Some(KeyHolder { realm, org: key.org, org_path, user: key.user, key_id: key.key_id, secret }))
+}
+
+/// The name space of a user at an organisation, by bucket name. Where several rows name one place, his
+/// own comes first, then the nearest organisation's.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn buckets(app: &App, realm: RealmId, org: OrgId, user: UserId) -> Result<Arc<Vec<Bucket>>, Failure> {
+    let (key, now_us) = ((realm, org, user), app.now_us());
+    if let Some(found) = look_up(&app.caches.buckets, &key, now_us) {
+        return Ok(found);
+    }
+    let found = Arc::new(fetch_buckets(app, realm, org, user).await?);
+    keep(&app.caches.buckets, key, now_us, found.clone());
+    Ok(found)
+}
+
+async fn fetch_buckets(app: &App, realm: RealmId, org: OrgId, user: UserId) -> Result<Vec<Bucket>, Failure> {
+    let mut tx = app.store.read(&decide_job(realm, org)).await?;
+    let mut upstreams: BTreeMap<AccountId, Arc<s3::Upstream>> = BTreeMap::new();
+    let mut found: Vec<Bucket> = Vec::new();
+    for row in accounts::mappings_for(&mut tx, org, user).await? {
+        let upstream = match upstreams.get(&row.account) {
+            Some(upstream) => upstream.clone(),
+            None => {
+                let account = accounts::get(&mut tx, row.account).await?;
+                let upstream = Arc::new(crate::sources::upstream_of(app, &account)?);
+                upstreams.insert(row.account, upstream.clone());
+                upstream
+            }
+        };
+        if found.last().is_none_or(|bucket| bucket.name != row.virtual_bucket) {
+            found.push(Bucket { name: row.virtual_bucket.clone(), created_us: row.created_us, places: Vec::new() });
+        }
+        let bucket = found.last_mut().expect("one was pushed");
+        bucket.created_us = bucket.created_us.min(row.created_us);
+        if bucket.places.iter().any(|place| place.folder == row.folder) {
+            continue; // A nearer row was there before.
+        }
+        bucket.places.push(BucketPlace {
+            mapping: row.id,
+            folder: row.folder,
+            account: row.account,
+            upstream,
+            real_bucket: row.real_bucket,
+            prefix: row.prefix,
+            writable: row.access == "write",
+        });
+    }
+    Ok(found)
+}
+
+/// Records a request; durable when it returns. However often it is recorded, it counts once.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn record(app: &App, request: S3Request) -> Result<(), Failure> {
+    let org_path = match key_holder(app, &request.access_key).await? {
+        Some(holder) if holder.org == request.org => holder.org_path.clone(),
+        // The key was revoked while the request ran: it still counts.
+        _ => {
+            let mut tx = app.store.read(&decide_job(request.realm, request.org)).await?;
+            path_text(&orgs::place(&mut tx, request.org).await?)
+        }
+    };
+    let mut batch = RawBatch::default();
+    batch.push(&RawEvent::S3 { org_path, request: Box::new(request) });
+    Ok(app.lake.append(batch).await?)
+}
+
+/// What the caller of this context sees through the gateway.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn my_buckets(cx: &Cx, org: OrgId) -> Result<Arc<Vec<Bucket>>, Failure> {
+    let grant = cx.allow(access::Action::ManageOwnKeys, org).await?;
+    buckets(&cx.app, grant.realm(), org, cx.user()?).await
+}

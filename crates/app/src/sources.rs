@@ -1,0 +1,287 @@
+//! S3 accounts and the name space over them.
+
+use crate::cx::{App, Cx};
+use crate::failure::{Failure, Kind};
+use crate::s3_session::path_text;
+use crate::{audit, orgs};
+use access::Action;
+use base::{AccountId, MappingId, OrgId, UserId};
+use lake::{Drift, SeenObject};
+use s3::{ListQuery, Style, Upstream};
+use std::collections::{BTreeMap, BTreeSet};
+use store::accounts::{self, Account, Mapping};
+
+/// What is needed to link an account. The secret goes in and never comes out.
+#[derive(Clone)]
+pub struct NewAccount {
+    /// Name as shown.
+    pub name: String,
+    /// `https://s3.example.net`, with port if needed.
+    pub endpoint: String,
+    /// Region to sign for.
+    pub region: String,
+    /// `path` or `virtual_host`.
+    pub style: String,
+    /// The account's access key id.
+    pub access_key: String,
+    /// The account's secret key.
+    pub secret_key: String,
+}
+
+fn style_of(text: &str) -> Result<Style, Failure> {
+    match text {
+        "path" => Ok(Style::Path),
+        "virtual_host" => Ok(Style::VirtualHost),
+        other => Err(Failure::invalid("style", other, "is not one of path, virtual_host")),
+    }
+}
+
+pub(crate) fn upstream_of(app: &App, account: &Account) -> Result<Upstream, Failure> {
+    let secret = app.vault.open(&account.id.to_string(), &account.secret_sealed)?;
+    let style = style_of(&account.style)?;
+    Upstream::new(&account.endpoint, &account.region, style, &account.access_key, &secret)
+        .map_err(|error| Failure::invalid("endpoint", &account.endpoint, error))
+}
+
+/// Tries an account without keeping it: lists its buckets. The exact answer of the other side is shown.
+///
+/// # Errors
+/// [`Kind::Upstream`] with what went wrong.
+pub async fn test(cx: &Cx, org: OrgId, new: &NewAccount) -> Result<Vec<String>, Failure> {
+    cx.allow(Action::ManageSources, org).await?;
+    let upstream = Upstream::new(&new.endpoint, &new.region, style_of(&new.style)?, &new.access_key, &new.secret_key)
+        .map_err(|error| Failure::invalid("endpoint", &new.endpoint, error))?;
+    list_buckets(cx, &upstream).await
+}
+
+async fn list_buckets(cx: &Cx, upstream: &Upstream) -> Result<Vec<String>, Failure> {
+    let listed = cx.app.s3.list_buckets(upstream, cx.now_us()).await;
+    listed.map_err(|error| Failure::new(Kind::Upstream, format!("{}: {error}", upstream.endpoint())))
+}
+
+/// Tries a linked account.
+///
+/// # Errors
+/// [`Kind::Upstream`] with what went wrong.
+pub async fn test_linked(cx: &Cx, account: AccountId) -> Result<Vec<String>, Failure> {
+    let account = get(cx, account).await?;
+    list_buckets(cx, &upstream_of(&cx.app, &account)?).await
+}
+
+async fn get(cx: &Cx, account: AccountId) -> Result<Account, Failure> {
+    let mut tx = cx.app.store.read(&cx.own()).await?;
+    let account = accounts::get(&mut tx, account).await?;
+    cx.allow(Action::ManageSources, account.org).await.map_err(|_| Failure::not_found("S3 account"))?;
+    Ok(account)
+}
+
+/// Links an account to `org`, after it answered.
+///
+/// # Errors
+/// [`Failure`] naming the field at fault, or [`Kind::Upstream`]; nothing is kept then.
+pub async fn link(cx: &Cx, org: OrgId, new: NewAccount) -> Result<Account, Failure> {
+    orgs::check_name("name", &new.name)?;
+    for (field, value) in [("region", &new.region), ("access_key", &new.access_key), ("secret_key", &new.secret_key)] {
+        if value.is_empty() || value.len() > 256 || value.chars().any(char::is_control) {
+            // A secret is never shown, not even a wrong one.
+            return Err(Failure::unreadable(field, "must have 1 to 256 printable characters"));
+        }
+    }
+    test(cx, org, &new).await?;
+    let grant = cx.allow(Action::ManageSources, org).await?;
+    let id = AccountId(cx.app.fresh());
+    let account = Account {
+        id,
+        org,
+        name: new.name.trim().to_owned(),
+        endpoint: new.endpoint,
+        region: new.region,
+        style: new.style,
+        access_key: new.access_key,
+        secret_sealed: cx.app.vault.seal(cx.app.world.as_ref(), &id.to_string(), &new.secret_key),
+        created_us: cx.now_us(),
+    };
+    let mut tx = cx.app.store.write(&grant).await?;
+    match accounts::insert(&mut tx, &account).await {
+        Err(store::StoreError::Conflict(_)) => {
+            return Err(Failure::conflict(format!("name: an account {:?} is linked already", account.name)));
+        }
+        other => other?,
+    }
+    let detail = serde_json::json!({ "name": account.name, "endpoint": account.endpoint });
+    audit::note(cx, &mut tx, org, "account.link", &id.to_string(), detail).await?;
+    tx.commit().await?;
+    Ok(account)
+}
+
+/// Accounts of `org` and below.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<Account>, Failure> {
+    let grant = cx.allow(Action::ManageSources, org).await?;
+    let mut tx = cx.app.store.read(&grant).await?;
+    Ok(accounts::below(&mut tx, org).await?)
+}
+
+/// What a row of the name space says.
+#[derive(Debug, Clone)]
+pub struct NewMapping {
+    /// Only this user sees it; `None`: everybody at the organisation and below.
+    pub user: Option<UserId>,
+    /// Bucket as seen.
+    pub virtual_bucket: String,
+    /// Folder in it; empty for the whole bucket.
+    pub folder: String,
+    /// Account.
+    pub account: AccountId,
+    /// Bucket there.
+    pub real_bucket: String,
+    /// Prefix there; empty for the whole bucket.
+    pub prefix: String,
+    /// `write` or `read`.
+    pub access: String,
+}
+
+fn check_folder(field: &str, text: &str) -> Result<(), Failure> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let plain = text.len() <= 512
+        && text.ends_with('/')
+        && !text.starts_with('/')
+        && !text.contains("//")
+        && text.split('/').all(|part| part != "." && part != "..")
+        && !text.chars().any(char::is_control);
+    if plain { Ok(()) } else { Err(Failure::invalid(field, text, "must be a path such as team-a/2026/, ending with one /")) }
+}
+
+/// Adds a row to the name space. The account must answer for the bucket.
+///
+/// # Errors
+/// [`Failure`] naming the field at fault; nothing is kept then.
+pub async fn map(cx: &Cx, org: OrgId, new: NewMapping) -> Result<Mapping, Failure> {
+    let grant = cx.allow(Action::ManageSources, org).await?;
+    if !s3::names::valid_bucket_name(&new.virtual_bucket) {
+        return Err(Failure::invalid("bucket", &new.virtual_bucket, "is not an S3 bucket name: 3 to 63 of a-z 0-9 . -"));
+    }
+    if !s3::names::valid_bucket_name(&new.real_bucket) {
+        return Err(Failure::invalid("real_bucket", &new.real_bucket, "is not an S3 bucket name: 3 to 63 of a-z 0-9 . -"));
+    }
+    check_folder("folder", &new.folder)?;
+    check_folder("prefix", &new.prefix)?;
+    if new.access != "write" && new.access != "read" {
+        return Err(Failure::invalid("access", &new.access, "is not one of write, read"));
+    }
+    let account = get(cx, new.account).await?;
+    let upstream = upstream_of(&cx.app, &account)?;
+    let page = ListQuery { keys_max: 1, ..ListQuery::default() };
+    let tried = cx.app.s3.list_objects_v2(&upstream, &new.real_bucket, page, cx.now_us()).await;
+    if let Err(error) = tried {
+        return Err(Failure::invalid("real_bucket", &new.real_bucket, format!("cannot be listed: {error}")));
+    }
+    let mapping = Mapping {
+        id: MappingId(cx.app.fresh()),
+        org,
+        user: new.user,
+        virtual_bucket: new.virtual_bucket,
+        folder: new.folder,
+        account: new.account,
+        real_bucket: new.real_bucket,
+        prefix: new.prefix,
+        access: new.access,
+        created_us: cx.now_us(),
+    };
+    let mut tx = cx.app.store.write(&grant).await?;
+    if let Some(user) = mapping.user {
+        store::users::get(&mut tx, user).await?;
+    }
+    match accounts::insert_mapping(&mut tx, &mapping).await {
+        Err(store::StoreError::Conflict(_)) => {
+            return Err(Failure::conflict("bucket: this bucket and folder are mapped here already"));
+        }
+        other => other?,
+    }
+    let detail = serde_json::json!({ "bucket": mapping.virtual_bucket, "folder": mapping.folder });
+    audit::note(cx, &mut tx, org, "bucket.map", &mapping.id.to_string(), detail).await?;
+    tx.commit().await?;
+    cx.app.caches.clear();
+    Ok(mapping)
+}
+
+/// Rows made at `org` and below.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn mappings(cx: &Cx, org: OrgId) -> Result<Vec<Mapping>, Failure> {
+    let grant = cx.allow(Action::ManageSources, org).await?;
+    let mut tx = cx.app.store.read(&grant).await?;
+    Ok(accounts::mappings_below(&mut tx, org).await?)
+}
+
+/// Removes a row. The objects stay where they are; what was counted stays counted.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn unmap(cx: &Cx, org: OrgId, mapping: MappingId) -> Result<(), Failure> {
+    let grant = cx.allow(Action::ManageSources, org).await?;
+    let mut tx = cx.app.store.write(&grant).await?;
+    if accounts::delete_mapping(&mut tx, org, mapping).await? == 0 {
+        return Err(Failure::not_found("mapping"));
+    }
+    audit::note(cx, &mut tx, org, "bucket.unmap", &mapping.to_string(), serde_json::json!({})).await?;
+    tx.commit().await?;
+    cx.app.caches.clear();
+    Ok(())
+}
+
+/// Compares the object index with the account itself and books the difference.
+///
+/// # Errors
+/// [`Kind::Upstream`] when the account cannot be listed; nothing is booked then.
+pub async fn sweep(cx: &Cx, account: AccountId) -> Result<Drift, Failure> {
+    let account = get(cx, account).await?;
+    let upstream = upstream_of(&cx.app, &account)?;
+    let started_us = cx.now_us();
+    let mut tx = cx.app.store.read(&cx.own()).await?;
+    let mut rows = accounts::mappings_below(&mut tx, cx.realm.root()).await?;
+    rows.retain(|row| row.account == account.id);
+    // The longest prefix owns an object; his own row comes before his department's.
+    rows.sort_by_key(|row| (std::cmp::Reverse(row.prefix.len()), row.user.is_none(), row.id));
+    let mut paths: BTreeMap<OrgId, String> = BTreeMap::new();
+    for row in &rows {
+        if !paths.contains_key(&row.org) {
+            paths.insert(row.org, path_text(&store::orgs::place(&mut tx, row.org).await?));
+        }
+    }
+    drop(tx);
+    let buckets: BTreeSet<&str> = rows.iter().map(|row| row.real_bucket.as_str()).collect();
+    let mut seen = Vec::new();
+    for bucket in buckets {
+        let mut token: Option<String> = None;
+        loop {
+            let query = ListQuery { keys_max: 1_000, token: token.as_deref(), ..ListQuery::default() };
+            let page = cx.app.s3.list_objects_v2(&upstream, bucket, query, cx.now_us()).await;
+            let page = page.map_err(|error| Failure::new(Kind::Upstream, format!("bucket {bucket}: {error}")))?;
+            for object in page.objects {
+                let owner = rows.iter().find(|row| row.real_bucket == bucket && object.key.starts_with(&row.prefix));
+                let Some(row) = owner else { continue };
+                seen.push(SeenObject {
+                    object: s3::names::object_hash(account.id, bucket, object.key.as_bytes()),
+                    size_bytes: object.size_bytes,
+                    org: row.org,
+                    org_path: paths[&row.org].clone(),
+                    user: row.user,
+                    bucket: row.virtual_bucket.clone(),
+                });
+            }
+            token = page.next_token;
+            if token.is_none() {
+                break;
+            }
+        }
+    }
+    let drift = cx.app.lake.reconcile(cx.realm, account.id, &seen, started_us).await?;
+    tracing::info!(account = %account.id, ?drift, "swept");
+    Ok(drift)
+}

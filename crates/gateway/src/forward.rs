@@ -1,0 +1,330 @@
+//! Passing requests on and answers back.
+
+use crate::answer::{self, Reply};
+use crate::gateway::{Fault, Gateway};
+use crate::inbound::Inbound;
+use crate::meter::Meter;
+use crate::port::{Mapping, Port};
+use crate::upstream_errors::{Blame, blame, by_status};
+use crate::{tokens, upload};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use s3::payload::ChecksumsOf;
+use s3::rewrite::{Rewrite, rewrite_xml};
+use s3::xml::XmlError;
+use s3::{Body, Operation, Outgoing, PayloadDecoder, PayloadMode, Query, S3Error, empty_body, full_body, names};
+
+/// Largest request body that is read into memory: XML only.
+const REQUEST_BYTES_MAX: u64 = 2 * 1_024 * 1_024;
+
+/// Largest answer that is read into memory: XML only.
+const ANSWER_BYTES_MAX: usize = 20 * 1_024 * 1_024;
+
+/// Headers of the client that stay with the gateway.
+const OWN: [&str; 28] = [
+    "authorization",
+    "connection",
+    "content-length",
+    "date",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "x-amz-content-sha256",
+    "x-amz-copy-source",
+    "x-amz-date",
+    "x-amz-decoded-content-length",
+    "x-amz-expected-bucket-owner",
+    "x-amz-request-payer",
+    "x-amz-security-token",
+    "x-amz-source-expected-bucket-owner",
+    "x-amz-trailer",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+];
+
+/// Gives the client's headers as the upstream may see them.
+pub(crate) fn upstream_headers(inbound: &Inbound) -> HeaderMap {
+    let named_by_connection = connection_options(&inbound.headers);
+    let trailing = matches!(inbound.verified.payload, PayloadMode::SignedChunksTrailer | PayloadMode::UnsignedTrailer);
+    let mut headers = HeaderMap::with_capacity(inbound.headers.len());
+    for (name, value) in &inbound.headers {
+        let text = name.as_str();
+        // A checksum that came as a trailer was verified here and is not sent on; announcing its
+        // algorithm without its value would be refused.
+        let without_value = trailing && text == "x-amz-sdk-checksum-algorithm";
+        if OWN.contains(&text) || without_value || named_by_connection.iter().any(|option| option == text) {
+            continue;
+        }
+        if *name == header::CONTENT_ENCODING {
+            if let Some(value) = without_aws_chunked(value) {
+                headers.append(name, value);
+            }
+            continue;
+        }
+        headers.append(name, value.clone());
+    }
+    headers
+}
+
+fn connection_options(headers: &HeaderMap) -> Vec<String> {
+    let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(|option| option.trim().to_ascii_lowercase()).collect()
+}
+
+/// Removes `aws-chunked` from a `Content-Encoding`; none when nothing stays.
+fn without_aws_chunked(value: &HeaderValue) -> Option<HeaderValue> {
+    let Ok(text) = value.to_str() else { return Some(value.clone()) };
+    let kept: Vec<&str> = text
+        .split(',')
+        .map(str::trim)
+        .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("aws-chunked"))
+        .collect();
+    if kept.is_empty() { None } else { HeaderValue::from_str(&kept.join(",")).ok() }
+}
+
+/// Reads an upstream's answer into memory.
+pub(crate) async fn read_answer(body: Incoming) -> Result<Bytes, Fault> {
+    let collected = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| {
+        tracing::error!(%error, "answer of the upstream cannot be read");
+        S3Error::service_unavailable()
+    })?;
+    Ok(collected.to_bytes())
+}
+
+/// Whose checksums the request's checksum headers are.
+pub(crate) fn checksums_of(operation: Operation) -> ChecksumsOf {
+    match operation {
+        Operation::CompleteMultipartUpload | Operation::CreateMultipartUpload => ChecksumsOf::Object,
+        _ => ChecksumsOf::Body,
+    }
+}
+
+/// A request to an upstream whose body is in memory.
+pub(crate) struct SmallRequest<'a> {
+    /// Method.
+    pub method: Method,
+    /// Real key, percent-encoded; empty for the bucket.
+    pub raw_key: &'a str,
+    /// Query.
+    pub query: &'a Query,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Bytes,
+}
+
+impl<P: Port> Gateway<P> {
+    /// Sends a request whose body is in memory.
+    pub(crate) async fn send_small(
+        &self,
+        mapping: &Mapping,
+        request: SmallRequest<'_>,
+        meter: &Meter<P>,
+    ) -> Result<Response<Incoming>, Fault> {
+        let payload_hash = names::sha256_hex(&request.body);
+        let mut headers = request.headers;
+        if matches!(request.method, Method::PUT | Method::POST) {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(request.body.len()));
+        }
+        let body: Body = if request.body.is_empty() { empty_body() } else { full_body(request.body) };
+        let query = request.query.to_raw();
+        let outgoing = Outgoing {
+            method: request.method,
+            bucket: &mapping.real_bucket,
+            raw_key: request.raw_key,
+            query: &query,
+            headers,
+            body,
+            payload_hash: &payload_hash,
+            now_us: self.world.now_us(),
+        };
+        meter.count_upstream();
+        Ok(self.client.send(&mapping.upstream, outgoing).await?)
+    }
+
+    /// Reads and verifies the client's body where it is XML; other methods have none.
+    pub(crate) async fn small_body(&self, inbound: &Inbound, body: Incoming, meter: &Meter<P>) -> Result<Bytes, Fault> {
+        if !matches!(inbound.method, Method::PUT | Method::POST) {
+            return Ok(Bytes::new());
+        }
+        let decoder = PayloadDecoder::new(&inbound.verified, &inbound.headers, checksums_of(inbound.operation))?;
+        upload::collect(body, decoder, REQUEST_BYTES_MAX, &meter.counters()).await
+    }
+
+    /// Passes a request with a small body on and its answer back.
+    pub(crate) async fn forward_small(
+        &self,
+        inbound: &Inbound,
+        mapping: &Mapping,
+        raw_key: &str,
+        body: Incoming,
+        meter: &Meter<P>,
+    ) -> Result<Reply, Fault> {
+        let body = self.small_body(inbound, body, meter).await?;
+        let request = SmallRequest {
+            method: inbound.method.clone(),
+            raw_key,
+            query: &inbound.query,
+            headers: upstream_headers(inbound),
+            body,
+        };
+        let response = self.send_small(mapping, request, meter).await?;
+        self.pass(inbound, mapping, response, &[]).await
+    }
+
+    /// Turns an upstream's answer into ours: errors judged, names rewritten, reads streamed.
+    pub(crate) async fn pass(
+        &self,
+        inbound: &Inbound,
+        mapping: &Mapping,
+        response: Response<Incoming>,
+        echoes: &[(&str, String)],
+    ) -> Result<Reply, Fault> {
+        let (head, body) = response.into_parts();
+        let headers = answer::clean_headers(&head.headers);
+        let redirected = head.status.is_redirection() && head.status != StatusCode::NOT_MODIFIED;
+        if redirected || head.status.is_client_error() || head.status.is_server_error() {
+            return self.pass_error(inbound, mapping, head.status, headers, body).await;
+        }
+        if rewritten(inbound.operation) {
+            let whole = read_answer(body).await?;
+            let (code, message) = s3::read_error(&whole);
+            check_blame(inbound, mapping, 200, &code, &message)?;
+            let whole = self.rewrite(inbound, mapping, &whole, echoes).map_err(|error| unreadable(mapping, &error))?;
+            let mut reply = Reply::bytes(head.status, headers, Bytes::from(whole));
+            reply.error_code = code;
+            return Ok(reply);
+        }
+        if inbound.operation.is_write() {
+            let whole = read_answer(body).await?;
+            return Ok(if whole.is_empty() {
+                Reply::empty(head.status, headers)
+            } else {
+                Reply::bytes(head.status, headers, whole)
+            });
+        }
+        Ok(Reply::stream(head.status, headers, body))
+    }
+
+    async fn pass_error(
+        &self,
+        inbound: &Inbound,
+        mapping: &Mapping,
+        status: StatusCode,
+        mut headers: HeaderMap,
+        body: Incoming,
+    ) -> Result<Reply, Fault> {
+        let whole = read_answer(body).await?;
+        let (code, message) = s3::read_error(&whole);
+        check_blame(inbound, mapping, status.as_u16(), &code, &message)?;
+        let stand_in = by_status(status.as_u16());
+        if inbound.method == Method::HEAD {
+            headers.remove(header::CONTENT_LENGTH);
+            let mut reply = Reply::empty(status, headers);
+            stand_in.code.clone_into(&mut reply.error_code);
+            return Ok(reply);
+        }
+        if code.is_empty() {
+            return Err(S3Error { status: status.as_u16(), ..stand_in }.into());
+        }
+        let whole = self.rewrite(inbound, mapping, &whole, &[]).map_err(|error| unreadable(mapping, &error))?;
+        let mut reply = Reply::bytes(status, headers, Bytes::from(whole));
+        reply.error_code = code;
+        Ok(reply)
+    }
+
+    fn rewrite(
+        &self,
+        inbound: &Inbound,
+        mapping: &Mapping,
+        document: &[u8],
+        echoes: &[(&str, String)],
+    ) -> Result<Vec<u8>, XmlError> {
+        let context = mapping.mapping.to_string();
+        let wrap = |token: &str| tokens::seal(&self.settings.token_key, &context, token);
+        let rewrite = Rewrite {
+            bucket: &inbound.target.bucket,
+            prefix: &mapping.prefix,
+            folder: &mapping.folder,
+            owner_id: &inbound.owner_id(),
+            owner_name: &inbound.owner_id(),
+            key: &inbound.target.key_text(),
+            location: &inbound.location(),
+            resource: &inbound.target.resource(),
+            request_id: &inbound.request_id.to_string(),
+            echoes,
+            wrap_token: &wrap,
+        };
+        rewrite_xml(document, &rewrite)
+    }
+}
+
+/// Refuses with 503 and an alarm what is our own trouble with the upstream.
+fn check_blame(inbound: &Inbound, mapping: &Mapping, status: u16, code: &str, message: &str) -> Result<(), Fault> {
+    let fine = status == 200 && code.is_empty();
+    if fine || blame(status, code, inbound.operation) == Blame::Tenant {
+        return Ok(());
+    }
+    tracing::error!(
+        request_id = %inbound.request_id,
+        account = %mapping.account,
+        bucket = mapping.real_bucket,
+        status,
+        code,
+        message,
+        "the upstream refuses the account's key or address"
+    );
+    Err(S3Error::service_unavailable().into())
+}
+
+fn unreadable(mapping: &Mapping, error: &XmlError) -> Fault {
+    tracing::error!(account = %mapping.account, bucket = mapping.real_bucket, %error, "answer of the upstream not passed on");
+    S3Error::service_unavailable().into()
+}
+
+/// Operations whose answers name buckets, keys, owners or positions.
+fn rewritten(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::ListObjects
+            | Operation::ListObjectsV2
+            | Operation::ListObjectVersions
+            | Operation::ListMultipartUploads
+            | Operation::ListParts
+            | Operation::CreateMultipartUpload
+            | Operation::CompleteMultipartUpload
+            | Operation::CopyObject
+            | Operation::UploadPartCopy
+            | Operation::BucketProperty("GetBucketAcl", _)
+            | Operation::ObjectProperty("GetObjectAcl", _)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aws_chunked_never_reaches_the_object() {
+        let check = |text: &str| {
+            without_aws_chunked(&HeaderValue::from_str(text).unwrap()).map(|value| value.to_str().unwrap().to_owned())
+        };
+        assert_eq!(check("aws-chunked"), None);
+        assert_eq!(check("gzip, aws-chunked").as_deref(), Some("gzip"));
+        assert_eq!(check("AWS-Chunked,gzip,br").as_deref(), Some("gzip,br"));
+        assert_eq!(check("gzip").as_deref(), Some("gzip"));
+        assert_eq!(check(""), None);
+    }
+}

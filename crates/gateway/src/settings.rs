@@ -1,0 +1,24 @@
+//! What an operator may set.
+
+/// Settings of a gateway.
+#[derive(Clone)]
+pub struct Settings {
+    /// Domain of virtual-host style requests (`bucket.domain`); path style only when none.
+    pub domain: Option<String>,
+    /// Host names that clients use when a terminator in front rewrites `Host`.
+    pub public_hosts: Vec<String>,
+    /// `https://host` shown in `Location`; derived from the request's `Host` when none.
+    pub public_url: Option<String>,
+    /// The only region accepted in signatures; any when none.
+    pub region: Option<String>,
+    /// Key of continuation tokens, the same in every process of an installation.
+    pub token_key: [u8; 32],
+}
+
+impl Settings {
+    /// Makes settings with path style, any region and the given token key.
+    #[must_use]
+    pub fn new(token_key: [u8; 32]) -> Self {
+        Self { domain: None, public_hosts: Vec::new(), public_url: None, region: None, token_key }
+    }
+}
