@@ -151,6 +151,8 @@ fn line_of(
 ) -> Result<LineSource, Failure> {
     let units = base::decimal::div_round(quantity.0, item.basis(period), Rounding::HalfAwayFromZero)?;
     let unit_price = match &item.model {
+        // A free allowance counts once for the whole bill: the line alone cannot be multiplied out.
+        Model::PerUnit { rate } if item.included.0 > 0 => format!("{rate} beyond {}", item.included),
         Model::PerUnit { rate } => rate.to_string(),
         Model::Graduated { .. } | Model::Volume { .. } => "by tier".to_owned(),
         Model::Flat { amount } => amount.to_string(),
@@ -240,8 +242,14 @@ pub async fn get(cx: &Cx, invoice: InvoiceId) -> Result<(Listed, Invoice), Failu
     let mut tx = cx.app.store.read(&cx.own()).await?;
     let found = invoices::get(&mut tx, invoice).await?;
     drop(tx);
-    let allowed = cx.allow(Action::ReadCharges, found.0.payer).await;
-    allowed.map_err(|failure| if failure.kind == Kind::Forbidden { Failure::not_found("invoice") } else { failure })?;
+    match cx.allow(Action::ReadCharges, found.0.payer).await {
+        Ok(_) => {}
+        // The same words as for an id that never was: no hint that it exists.
+        Err(failure) if matches!(failure.kind, Kind::Forbidden | Kind::NotFound) => {
+            return Err(Failure::not_found("invoice"));
+        }
+        Err(failure) => return Err(failure),
+    }
     Ok(found)
 }
 

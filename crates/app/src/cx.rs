@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use crate::passwords::Passwords;
 use crate::s3_session::Caches;
 use crate::secrets::Vault;
+use crate::sign_in::WrongPasswords;
 use access::{Action, Actor, Grant, Place, decide, decide_job};
 use base::{OrgId, RealmId, UserId, World};
 use lake::Lake;
@@ -19,6 +20,7 @@ pub struct App {
     pub(crate) passwords: Passwords,
     pub(crate) s3: Arc<s3::Client>,
     pub(crate) caches: Caches,
+    pub(crate) wrong_passwords: WrongPasswords,
 }
 
 impl App {
@@ -28,8 +30,16 @@ impl App {
     /// When the TLS roots of the S3 client cannot be loaded.
     pub fn new(store: Store, lake: Lake, world: Arc<dyn World>, vault: Vault) -> Result<Arc<Self>, Failure> {
         let client = s3::Client::new().map_err(|error| Failure::new(crate::Kind::Internal, error.to_string()))?;
-        let (passwords, caches) = (Passwords::default(), Caches::default());
-        Ok(Arc::new(Self { store, lake, world, vault, passwords, s3: Arc::new(client), caches }))
+        Ok(Arc::new(Self {
+            store,
+            lake,
+            world,
+            vault,
+            passwords: Passwords::default(),
+            s3: Arc::new(client),
+            caches: Caches::default(),
+            wrong_passwords: WrongPasswords::default(),
+        }))
     }
 
     /// The client for upstream S3 accounts, shared with the gateway.

@@ -23,7 +23,9 @@ const FAILURES_US: i64 = 15 * 60_000_000;
 /// Addresses that are remembered at once.
 const ADDRESSES_MAX: usize = 10_000;
 
-static FAILURES: Mutex<BTreeMap<String, (i64, u32)>> = Mutex::new(BTreeMap::new());
+/// Wrong passwords by address: since when, how many.
+#[derive(Default)]
+pub(crate) struct WrongPasswords(Mutex<BTreeMap<String, (i64, u32)>>);
 
 /// Who is signed in, for pages.
 #[derive(Clone)]
@@ -40,21 +42,23 @@ fn wrong() -> Failure {
     Failure::new(Kind::Unauthenticated, "address or password is wrong")
 }
 
-fn check_rate(key: &str, now_us: i64) -> Result<(), Failure> {
-    let mut failures = FAILURES.lock().map_err(|_| wrong())?;
-    failures.retain(|_, (since, _)| *since + FAILURES_US > now_us);
-    match failures.get(key) {
-        Some((_, count)) if *count >= FAILURES_MAX => {
-            Err(Failure::new(Kind::TooMany, "too many wrong passwords for this address; wait a quarter of an hour"))
+impl WrongPasswords {
+    fn check(&self, key: &str, now_us: i64) -> Result<(), Failure> {
+        let mut failures = self.0.lock().map_err(|_| wrong())?;
+        failures.retain(|_, (since, _)| *since + FAILURES_US > now_us);
+        match failures.get(key) {
+            Some((_, count)) if *count >= FAILURES_MAX => {
+                Err(Failure::new(Kind::TooMany, "too many wrong passwords for this address; wait a quarter of an hour"))
+            }
+            _ => Ok(()),
         }
-        _ => Ok(()),
     }
-}
 
-fn note_failure(key: &str, now_us: i64) {
-    if let Ok(mut failures) = FAILURES.lock() {
-        if failures.len() < ADDRESSES_MAX || failures.contains_key(key) {
-            failures.entry(key.to_owned()).or_insert((now_us, 0)).1 += 1;
+    fn note(&self, key: &str, now_us: i64) {
+        if let Ok(mut failures) = self.0.lock() {
+            if failures.len() < ADDRESSES_MAX || failures.contains_key(key) {
+                failures.entry(key.to_owned()).or_insert((now_us, 0)).1 += 1;
+            }
         }
     }
 }
@@ -65,7 +69,7 @@ fn note_failure(key: &str, now_us: i64) {
 /// [`Kind::Unauthenticated`], the same for unknown people and wrong passwords; [`Kind::TooMany`].
 pub async fn sign_in(app: &Arc<App>, email: &str, password: &str) -> Result<(String, SignedIn), Failure> {
     let key = users::email_key(email);
-    check_rate(&key, app.now_us())?;
+    app.wrong_passwords.check(&key, app.now_us())?;
     let mut candidates = across::users_by_email(&app.store, email).await?;
     candidates.retain(|(_, user)| user.state == "active");
     if candidates.is_empty() {
@@ -77,7 +81,7 @@ pub async fn sign_in(app: &Arc<App>, email: &str, password: &str) -> Result<(Str
             return begin_session(app, realm, user).await;
         }
     }
-    note_failure(&key, app.now_us());
+    app.wrong_passwords.note(&key, app.now_us());
     Err(wrong())
 }
 

@@ -1,0 +1,352 @@
+//! The whole line on both engines: events in, prices, months, papers, late usage, who may see what.
+
+use access::Role;
+use app::orgs::NewOrg;
+use app::realms::{NewRealm, create};
+use app::sign_in::{by_session, by_token, create_token, sign_in, sign_out};
+use app::{App, Cx, Kind, audit, bills, events, keys, orgs, people, prices, rating, s3_session, usage};
+use base::{Currency, OrgId, UserId, Zone};
+use lake::{GroupBy, Lake};
+use metering::{Aggregation, Meter};
+use std::sync::Arc;
+use store::Store;
+use testkit::{TempFolder, TestWorld};
+
+const PASSWORD: &str = "correct horse battery";
+
+struct Bench {
+    app: Arc<App>,
+    world: Arc<TestWorld>,
+    cx: Cx,
+    customer: OrgId,
+    red: OrgId,
+    blue: OrgId,
+    _folder: TempFolder,
+}
+
+impl Bench {
+    async fn open(postgres: bool, name: &str) -> Self {
+        let folder = TempFolder::new(name);
+        let url = if postgres {
+            testkit::postgres_database(&format!("app_{name}"))
+        } else {
+            format!("sqlite://{}", folder.path().join("store.db").display())
+        };
+        let world = Arc::new(TestWorld::at("2026-09-01T00:00:00Z", 11));
+        let store = Store::open(&url).await.unwrap();
+        let lake_url = postgres.then_some(url.as_str());
+        let lake = Lake::open(folder.path(), lake_url, world.clone(), lake::Settings::default()).await.unwrap();
+        let app = App::new(store, lake, world.clone(), app::secrets::Vault::new(&[3; 32])).unwrap();
+        let cx = realm(&app, "admin@example.com").await;
+        let customer = child(&cx, cx.realm.root(), "Customer", "customer").await;
+        let red = child(&cx, customer, "Red", "department").await;
+        let blue = child(&cx, customer, "Blue", "department").await;
+        let meter = Meter {
+            code: "vm.hours".into(),
+            unit: "hour".into(),
+            aggregation: Aggregation::Sum,
+            dimensions: vec!["size".into()],
+        };
+        events::define_meter(&cx, meter).await.unwrap();
+        Self { app, world, cx, customer, red, blue, _folder: folder }
+    }
+
+    async fn price(&self, buyer: OrgId, month: &str, price: &str) -> Result<(), app::Failure> {
+        let text = format!(
+            r#"{{"currency":"EUR","items":[{{"code":"vm","name":"Machines","meter":"vm.hours","price":{price}}}]}}"#
+        );
+        prices::set(&self.cx, buyer, month, prices::parse_book(&text)?).await.map(drop)
+    }
+
+    async fn use_hours(&self, org: OrgId, id: &str, time: &str, hours: &str) -> events::Taken {
+        let event = format!(
+            r#"{{"specversion":"1.0","id":"{id}","source":"/t","type":"vm.hours","subject":"{org}","time":"{time}",
+                "data":{{"quantity":"{hours}","dimensions":{{"size":"l"}}}}}}"#
+        );
+        events::ingest(&self.cx, self.cx.realm.root(), "application/json", &event).await.unwrap()
+    }
+
+    fn at(&self, instant: &str) {
+        self.world.set(base::period::parse_instant(instant).unwrap());
+    }
+
+    async fn close(&self, month: &str) -> bills::Closed {
+        bills::close_month(&self.cx, self.cx.realm.root(), month, true).await.unwrap()
+    }
+
+    /// Signed in as a fresh person with `role` at `org`.
+    async fn person(&self, org: OrgId, name: &str, role: Role) -> (Cx, UserId) {
+        let email = format!("{name}@example.com");
+        let user = people::add(&self.cx, org, &email, name, role, Some(PASSWORD)).await.unwrap();
+        let (_, signed_in) = sign_in(&self.app, &email, PASSWORD).await.unwrap();
+        (signed_in.cx, user)
+    }
+}
+
+async fn realm(app: &Arc<App>, email: &str) -> Cx {
+    let new = NewRealm {
+        name: "Provider".into(),
+        currency: Currency::EUR,
+        zone: Zone::utc(),
+        admin_email: email.into(),
+        admin_name: "Admin".into(),
+        admin_password: PASSWORD.into(),
+    };
+    create(app, new).await.unwrap();
+    sign_in(app, email, PASSWORD).await.unwrap().1.cx
+}
+
+async fn child(cx: &Cx, parent: OrgId, name: &str, kind: &str) -> OrgId {
+    let new = NewOrg { name: name.into(), kind: kind.into(), address: vec![], currency: None, zone: None };
+    orgs::create_child(cx, parent, new).await.unwrap().id
+}
+
+macro_rules! on_both_engines {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite { $( #[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name(super::Bench::open(false, stringify!($name)).await).await; } )* }
+        mod postgres { $( #[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name(super::Bench::open(true, stringify!($name)).await).await; } )* }
+    };
+}
+
+on_both_engines!(
+    a_month_is_billed_once,
+    departments_tile_the_customers_bill,
+    late_usage_becomes_an_adjustment,
+    rating_again_gives_the_same_digest,
+    only_ones_own_subtree_exists,
+    heads_and_members,
+    keys_die_with_the_role,
+    the_last_admin_stays,
+    invitations_are_used_once,
+    sessions_and_tokens,
+    the_audit_chain_holds,
+    prices_refuse_nonsense,
+);
+
+fn amounts(closed: &bills::Closed) -> Vec<(String, i64, Option<String>)> {
+    closed.papers.iter().map(|paper| (paper.kind.clone(), paper.total_minor.0, paper.number.clone())).collect()
+}
+
+async fn a_month_is_billed_once(bench: Bench) {
+    bench.price(bench.customer, "2026-09", r#"{"model":"per_unit","rate":"0.333"}"#).await.unwrap();
+    bench.at("2026-09-10T00:00:00Z");
+    assert_eq!(bench.use_hours(bench.red, "a", "2026-09-09T10:00:00Z", "10").await.accepted, 1);
+    bench.use_hours(bench.red, "a", "2026-09-09T10:00:00Z", "10").await;
+    let early = bills::close_month(&bench.cx, bench.cx.realm.root(), "2026-09", true).await;
+    assert_eq!(early.unwrap_err().kind, Kind::Conflict, "a month is not issued before it is over");
+    let draft = bills::close_month(&bench.cx, bench.cx.realm.root(), "2026-09", false).await.unwrap();
+    assert_eq!(amounts(&draft)[0], ("invoice".into(), 333, None));
+    bench.at("2026-10-01T00:00:01Z");
+    let closed = bench.close("2026-09").await;
+    assert_eq!(
+        amounts(&closed),
+        [("invoice".into(), 333, Some("INV-2026-000001".into())), ("statement".into(), 333, None)]
+    );
+    let again = bench.close("2026-09").await;
+    assert_eq!((again.papers.len(), again.kept.len()), (0, 2));
+    let balances = bills::balances(&bench.cx, bench.cx.realm.root()).await.unwrap();
+    assert_eq!(balances.iter().map(|(_, account, sum)| (account.as_str(), sum.0)).collect::<Vec<_>>(), [("receivable", 333), ("revenue", -333)]);
+    // Sixteen at once: still one paper.
+    let mut tasks = Vec::new();
+    bench.use_hours(bench.blue, "b", "2026-10-01T00:00:00Z", "1").await;
+    bench.at("2026-11-01T00:00:01Z");
+    for _ in 0..16 {
+        let (cx, root) = (bench.cx.clone(), bench.cx.realm.root());
+        tasks.push(tokio::spawn(async move { bills::close_month(&cx, root, "2026-10", true).await }));
+    }
+    let mut made = 0;
+    for task in tasks {
+        made += task.await.unwrap().map_or(0, |closed| closed.papers.len());
+    }
+    assert_eq!(made, 2, "one invoice, one statement");
+}
+
+async fn departments_tile_the_customers_bill(bench: Bench) {
+    bench.price(bench.customer, "2026-09", r#"{"model":"graduated","tiers":[{"up_to":"10","rate":"0.1"},{"up_to":null,"rate":"0.03"}]}"#).await.unwrap();
+    bench.at("2026-09-20T00:00:00Z");
+    bench.use_hours(bench.red, "a", "2026-09-09T10:00:00Z", "7").await;
+    bench.use_hours(bench.blue, "b", "2026-09-09T11:00:00Z", "13.7").await;
+    bench.use_hours(bench.customer, "c", "2026-09-09T12:00:00Z", "0.001").await;
+    bench.at("2026-10-01T00:00:01Z");
+    bench.close("2026-09").await;
+    let edges = rating::rate_below(&bench.cx, bench.cx.realm.root(), "2026-09").await.unwrap();
+    let total = |org: OrgId| {
+        let edge = edges.iter().find(|edge| edge.buyer.id == org).unwrap();
+        pricing::edge::total(&edge.charges).unwrap().0
+    };
+    let own: i128 = edges[0].charges.iter().filter(|charge| charge.org == bench.customer).map(|charge| charge.amount.0).sum();
+    assert_eq!(total(bench.customer).to_string(), "1321030000000"); // 10 x 0.1 + 10.701 x 0.03
+    assert_eq!(total(bench.red) + total(bench.blue) + own, total(bench.customer));
+    // A department with prices of its own is rated by itself; its sister is not touched.
+    bench.price(bench.red, "2026-10", r#"{"model":"per_unit","rate":"2"}"#).await.unwrap();
+    bench.use_hours(bench.red, "d", "2026-10-01T00:00:00Z", "3").await;
+    bench.at("2026-11-01T00:00:01Z");
+    let closed = bench.close("2026-10").await;
+    assert_eq!(amounts(&closed).iter().map(|paper| paper.1).collect::<Vec<_>>(), [30, 600]);
+}
+
+async fn late_usage_becomes_an_adjustment(bench: Bench) {
+    bench.price(bench.customer, "2026-09", r#"{"model":"volume","tiers":[{"up_to":"10","rate":"1"},{"up_to":null,"rate":"0.5"}]}"#).await.unwrap();
+    bench.at("2026-09-20T00:00:00Z");
+    bench.use_hours(bench.red, "a", "2026-09-09T10:00:00Z", "10").await;
+    bench.at("2026-10-01T00:00:01Z");
+    let september = bench.close("2026-09").await;
+    assert_eq!(amounts(&september)[0].1, 1_000);
+    // Two late hours bring the whole month into the cheaper tier: 12 x 0.5 = 6, so 4 less than billed.
+    bench.use_hours(bench.red, "late", "2026-09-30T10:00:00Z", "2").await;
+    bench.use_hours(bench.red, "b", "2026-10-01T00:00:00Z", "3").await;
+    bench.at("2026-11-01T00:00:01Z");
+    let october = bench.close("2026-10").await;
+    assert_eq!(amounts(&october)[0].1, 300 - 400);
+    let (_, paper) = bills::get(&bench.cx, october.papers[0].id).await.unwrap();
+    let late = paper.draft.lines.iter().find(|line| line.corrects.is_some()).unwrap();
+    assert_eq!((late.corrects, late.amount_minor.0), (Some(september.papers[0].id), -400));
+    let (_, unchanged) = bills::get(&bench.cx, september.papers[0].id).await.unwrap();
+    assert_eq!(unchanged.draft.total_minor.0, 1_000);
+    // Its records are those of September, the late one included.
+    let trace = usage::trace(&bench.cx, october.papers[0].id, late.line_no, None, 10).await.unwrap();
+    assert_eq!(trace.records.iter().map(|record| record.record_id.as_str()).collect::<Vec<_>>(), ["a", "late"]);
+    let trace = usage::trace(&bench.cx, september.papers[0].id, 1, None, 10).await.unwrap();
+    assert_eq!(trace.records.len(), 1, "the paper's own records, as of then");
+    // Nothing is corrected twice.
+    bench.use_hours(bench.red, "c", "2026-11-01T00:00:00Z", "1").await;
+    bench.at("2026-12-01T00:00:01Z");
+    assert_eq!(amounts(&bench.close("2026-11").await)[0].1, 100);
+}
+
+async fn rating_again_gives_the_same_digest(bench: Bench) {
+    bench.price(bench.customer, "2026-09", r#"{"model":"per_unit","rate":"0.0000166667"}"#).await.unwrap();
+    bench.at("2026-09-30T00:00:00Z");
+    for no in 0..50 {
+        let org = if no % 3 == 0 { bench.blue } else { bench.red };
+        bench.use_hours(org, &format!("e{no}"), "2026-09-12T10:00:00Z", &format!("{no}.00{no}")).await;
+    }
+    let digests = || async {
+        let edges = rating::rate_below(&bench.cx, bench.cx.realm.root(), "2026-09").await.unwrap();
+        edges.iter().map(|edge| rating::digest(&edge.charges)).collect::<Vec<_>>()
+    };
+    let first = digests().await;
+    for no in 0..50 {
+        let org = if no % 3 == 0 { bench.blue } else { bench.red };
+        bench.use_hours(org, &format!("e{no}"), "2026-09-12T10:00:00Z", &format!("{no}.00{no}")).await;
+    }
+    assert_eq!(digests().await, first, "re-delivery of everything changes no figure");
+}
+
+async fn only_ones_own_subtree_exists(bench: Bench) {
+    let (head, _) = bench.person(bench.red, "head", Role::DepartmentHead).await;
+    bench.price(bench.customer, "2026-09", r#"{"model":"per_unit","rate":"1"}"#).await.unwrap();
+    bench.at("2026-09-09T00:00:00Z");
+    bench.use_hours(bench.red, "a", "2026-09-08T10:00:00Z", "1").await;
+    bench.use_hours(bench.blue, "b", "2026-09-08T10:00:00Z", "100").await;
+    bench.at("2026-10-01T00:00:01Z");
+    let closed = bench.close("2026-09").await;
+    let of = |payer| closed.papers.iter().find(|paper| paper.payer == payer).unwrap().id;
+    assert!(bills::get(&head, of(bench.red)).await.is_ok());
+    for id in [of(bench.blue), of(bench.customer), base::InvoiceId(12)] {
+        let failure = bills::get(&head, id).await.unwrap_err();
+        assert_eq!((failure.kind, failure.text.as_str()), (Kind::NotFound, "invoice not found"));
+    }
+    for org in [bench.blue, bench.customer, bench.cx.realm.root(), OrgId(77)] {
+        let failure = orgs::get(&head, org).await.unwrap_err();
+        assert_eq!((failure.kind, failure.text.as_str()), (Kind::NotFound, "organisation not found"));
+    }
+    let by = GroupBy { org: true, user: false, dimensions: false };
+    let question = usage::Question { month: Some("2026-09".into()), user: None, meter: None, by, daily: false };
+    let seen = usage::ask(&head, bench.red, question).await.unwrap();
+    assert_eq!(seen.rows.iter().map(|row| row.quantity.to_string()).collect::<Vec<_>>(), ["1"]);
+    // Another realm on the same installation: its admin sees nothing of this one.
+    let foreign = realm(&bench.app, "other@example.com").await;
+    assert_eq!(orgs::get(&foreign, bench.customer).await.unwrap_err().kind, Kind::NotFound);
+    assert_eq!(bills::get(&foreign, of(bench.red)).await.unwrap_err().kind, Kind::NotFound);
+}
+
+async fn heads_and_members(bench: Bench) {
+    let (head, _) = bench.person(bench.red, "head", Role::DepartmentHead).await;
+    let (member, member_id) = bench.person(bench.red, "member", Role::Member).await;
+    assert_eq!(people::list(&member, bench.red).await.unwrap_err().kind, Kind::Forbidden);
+    assert_eq!(people::list(&head, bench.red).await.unwrap().len(), 2);
+    assert_eq!(bills::list(&member, bench.red).await.unwrap_err().kind, Kind::Forbidden);
+    let book = r#"{"currency":"EUR","items":[{"code":"f","name":"F","price":{"model":"flat","amount":"1"}}]}"#;
+    let book = prices::parse_book(book).unwrap();
+    assert_eq!(prices::set(&head, bench.red, "2026-09", book).await.unwrap_err().kind, Kind::Forbidden);
+    // Nobody gives what he does not hold.
+    assert_eq!(people::invite(&head, bench.red, "x@example.com", Role::Admin).await.unwrap_err().kind, Kind::Forbidden);
+    assert!(people::invite(&head, bench.red, "x@example.com", Role::Member).await.is_ok());
+    // A member makes keys for himself only.
+    assert!(keys::create(&member, bench.red, member_id, "mine").await.is_ok());
+    assert_eq!(keys::create(&member, bench.red, head.user().unwrap(), "his").await.unwrap_err().kind, Kind::Forbidden);
+    assert_eq!(keys::create(&member, bench.blue, member_id, "there").await.unwrap_err().kind, Kind::NotFound);
+}
+
+async fn keys_die_with_the_role(bench: Bench) {
+    let (cx, user) = bench.person(bench.red, "leaver", Role::Member).await;
+    let (key, secret) = keys::create(&cx, bench.red, user, "laptop").await.unwrap();
+    let holder = s3_session::key_holder(&bench.app, &key.key_id).await.unwrap().unwrap();
+    assert_eq!((holder.org, holder.user, holder.secret.as_str()), (bench.red, user, secret.as_str()));
+    people::remove(&bench.cx, bench.red, user).await.unwrap();
+    assert!(s3_session::key_holder(&bench.app, &key.key_id).await.unwrap().is_none());
+    assert_eq!(keys::create(&cx, bench.red, user, "again").await.map(drop).unwrap_err().kind, Kind::Invalid);
+    assert!(sign_in(&bench.app, "leaver@example.com", PASSWORD).await.is_ok(), "the person stays");
+}
+
+async fn the_last_admin_stays(bench: Bench) {
+    let root = bench.cx.realm.root();
+    let admin = bench.cx.user().unwrap();
+    assert_eq!(people::remove(&bench.cx, root, admin).await.unwrap_err().kind, Kind::Conflict);
+    let (_, second) = bench.person(root, "second", Role::Admin).await;
+    // Two admins remove each other at once: one of them stays.
+    let (a, b) = tokio::join!(people::remove(&bench.cx, root, admin), people::remove(&bench.cx, root, second));
+    assert_eq!(usize::from(a.is_ok()) + usize::from(b.is_ok()), 1, "{a:?} {b:?}");
+}
+
+async fn invitations_are_used_once(bench: Bench) {
+    let (_, secret) = people::invite(&bench.cx, bench.red, "new@example.com", Role::Member).await.unwrap();
+    let weak = people::accept(&bench.app, &secret, "New", "password1234").await.unwrap_err();
+    assert_eq!((weak.kind, weak.field.as_str()), (Kind::Invalid, "password"));
+    people::accept(&bench.app, &secret, "New", PASSWORD).await.unwrap();
+    assert_eq!(people::accept(&bench.app, &secret, "New", PASSWORD).await.unwrap_err().kind, Kind::Gone);
+    let (_, old) = people::invite(&bench.cx, bench.red, "late@example.com", Role::Member).await.unwrap();
+    bench.world.advance(8 * 86_400_000_000);
+    assert_eq!(people::accept(&bench.app, &old, "Late", PASSWORD).await.unwrap_err().kind, Kind::Gone);
+    assert_eq!(people::accept(&bench.app, "rlm_x.y", "X", PASSWORD).await.unwrap_err().kind, Kind::Gone);
+}
+
+async fn sessions_and_tokens(bench: Bench) {
+    let (secret, signed_in) = sign_in(&bench.app, " Admin@Example.com ", PASSWORD).await.unwrap();
+    assert!(by_session(&bench.app, &secret).await.is_ok());
+    let (token, text) = create_token(&signed_in.cx, "ci", 1).await.unwrap();
+    assert!(by_token(&bench.app, &text).await.is_ok());
+    assert!(by_token(&bench.app, &format!("{text}x")).await.is_err());
+    app::sign_in::revoke_token(&signed_in.cx, token.id).await.unwrap();
+    assert_eq!(by_token(&bench.app, &text).await.map(drop).unwrap_err().kind, Kind::Unauthenticated);
+    sign_out(&bench.app, &secret).await.unwrap();
+    assert!(by_session(&bench.app, &secret).await.is_err());
+    let (secret, _) = sign_in(&bench.app, "admin@example.com", PASSWORD).await.unwrap();
+    bench.world.advance(31 * 60_000_000);
+    assert!(by_session(&bench.app, &secret).await.is_err(), "idle sessions end");
+    for _ in 0..10 {
+        let wrong = sign_in(&bench.app, "flood@example.com", "x").await.map(drop).unwrap_err();
+        assert_eq!(wrong.kind, Kind::Unauthenticated);
+    }
+    assert_eq!(sign_in(&bench.app, "flood@example.com", "x").await.map(drop).unwrap_err().kind, Kind::TooMany);
+}
+
+async fn the_audit_chain_holds(bench: Bench) {
+    let count = audit::verify(&bench.cx).await.unwrap().unwrap();
+    assert!(count >= 5, "{count}");
+    let seen = audit::list(&bench.cx, bench.cx.realm.root(), 100).await.unwrap();
+    assert_eq!(seen.len() as u64, count);
+    assert!(seen.iter().all(|event| !event.detail_json.contains(PASSWORD)));
+}
+
+async fn prices_refuse_nonsense(bench: Bench) {
+    let hole = r#"{"model":"graduated","tiers":[{"from":"0","up_to":"10","rate":"1"},{"from":"11","up_to":null,"rate":"1"}]}"#;
+    let failure = bench.price(bench.customer, "2026-09", hole).await.unwrap_err();
+    assert_eq!((failure.kind, failure.field.as_str()), (Kind::Invalid, "/items/0/price/tiers/1/from"));
+    assert!(failure.text.contains("11") && failure.text.contains("hole"), "{}", failure.text);
+    let failure = prices::parse_book(r#"{"currency":"EUX","items":[]}"#).unwrap_err();
+    assert!(failure.text.contains("EUX"), "{}", failure.text);
+    assert_eq!(bench.price(bench.customer, "September", r#"{"model":"flat","amount":"1"}"#).await.unwrap_err().kind, Kind::Invalid);
+    assert!(prices::history(&bench.cx, bench.customer).await.unwrap().is_empty(), "nothing is half-written");
+}

@@ -1,0 +1,129 @@
+//! Fills a lake and measures its reads; `dev/bench` runs it and DuckDB on the same files.
+//!
+//! usage: roll_up_figures FOLDER ROWS      prints `name cpu_s wall_ms peak_mib` lines
+
+use base::period::HOUR_US;
+use base::{OrgId, Period, QuantityNano, RealmId, UserId, Zone};
+use lake::{Buckets, GroupBy, Lake, RawBatch, RollUp, Settings};
+use metering::{RawEvent, RecordKind, UsageRecord};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+const OCTOBER_US: i64 = 1_790_812_800_000_000;
+const BATCH: u64 = 100_000;
+
+/// One realm, 200 organisations, 12 meters, arrival over the month in order of time.
+fn record(no: u64, rows: u64) -> UsageRecord {
+    let mixed = no.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let org = (mixed >> 20) % 200;
+    let span = 31 * 24 * HOUR_US;
+    let start_us = OCTOBER_US + i64::try_from(u128::from(no) * span as u128 / u128::from(rows)).expect("within a month");
+    UsageRecord {
+        source: "bench".into(),
+        record_id: format!("{mixed:016x}{no:016x}"),
+        realm: RealmId(1),
+        org: OrgId(u128::from(org) + 1_000),
+        org_path: format!("/root/org{org:03}/"),
+        user: Some(UserId(u128::from((mixed >> 30) % 400) + 5_000)),
+        meter: format!("meter.m{:02}", (mixed >> 8) % 12),
+        resource: format!("resource-{}", (mixed >> 40) % 10_000),
+        dimensions: BTreeMap::from([("zone".to_owned(), format!("z{}", (mixed >> 50) % 4))]),
+        quantity: QuantityNano(i128::from(mixed % 1_000_000_007) * 1_000),
+        start_us,
+        end_us: start_us,
+        kind: RecordKind::Usage,
+        attributes: r#"{"host":"node-7","note":"bench"}"#.into(),
+    }
+}
+
+fn cpu_ticks() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("proc is there");
+    let fields: Vec<&str> = stat.rsplit(')').next().expect("a name").split_whitespace().collect();
+    fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime")
+}
+
+fn peak_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("proc is there");
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).expect("VmHWM");
+    line.split_whitespace().nth(1).expect("a figure").parse().expect("a figure")
+}
+
+struct Watch(u64, Instant);
+
+impl Watch {
+    fn start() -> Self {
+        let _ = std::fs::write("/proc/self/clear_refs", "5"); // Sets the peak back.
+        Self(cpu_ticks(), Instant::now())
+    }
+
+    fn stop(self, name: &str) {
+        let ticks = cpu_ticks() - self.0;
+        let wall = self.1.elapsed().as_millis();
+        println!("{name} cpu_s {}.{:02} wall_ms {wall} peak_mib {}", ticks / 100, ticks % 100, peak_kib() / 1_024);
+    }
+}
+
+async fn fill(lake: &Lake, rows: u64) {
+    for first in (0..rows).step_by(BATCH as usize) {
+        let mut batch = RawBatch::default();
+        for no in first..(first + BATCH).min(rows) {
+            batch.push(&RawEvent::Usage(Box::new(record(no, rows))));
+            if batch.len() == 1_000 {
+                lake.append(std::mem::take(&mut batch)).await.expect("the append is acknowledged");
+            }
+        }
+        lake.append(batch).await.expect("the append is acknowledged");
+        lake.seal().await.expect("sealing works");
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let [_, folder, rows] = &arguments[..] else { panic!("usage: FOLDER ROWS") };
+    let rows: u64 = rows.parse().expect("a number");
+    let world = Arc::new(testkit::TestWorld::at("2026-11-01T00:00:00Z", 5));
+    std::fs::create_dir_all(folder).expect("the folder can be made");
+    let lake = Lake::open(folder.as_ref(), None, world, Settings::default()).await.expect("the lake opens");
+    if lake.watermark().await.expect("it reads") == 0 {
+        let watch = Watch::start();
+        fill(&lake, rows).await;
+        watch.stop("ingest_append_to_parquet");
+    }
+    let period = Period::month("2026-10", &Zone::utc()).expect("a month");
+    let question = |orgs: Option<BTreeSet<OrgId>>, by, buckets| RollUp {
+        realm: RealmId(1),
+        orgs,
+        user: None,
+        meters: BTreeSet::new(),
+        period,
+        as_of: None,
+        by,
+        buckets,
+    };
+    for turn in 1..=3 {
+        let by_org = GroupBy { org: true, user: false, dimensions: false };
+        let watch = Watch::start();
+        let hours = lake.roll_up(question(None, by_org, Buckets::Hours)).await.expect("it reads");
+        let mut months: BTreeMap<(Option<OrgId>, &str), i128> = BTreeMap::new();
+        for row in &hours {
+            *months.entry((row.org, &row.meter)).or_default() += row.quantity.0;
+        }
+        watch.stop(&format!("hour_to_month_{turn}"));
+        println!("hours {} months {} sum {}", hours.len(), months.len(), QuantityNano(months.values().sum::<i128>()));
+        let by_user = GroupBy { org: false, user: true, dimensions: false };
+        let one = Some(BTreeSet::from([OrgId(1_007)]));
+        let watch = Watch::start();
+        let mut users = lake.roll_up(question(one, by_user, Buckets::Whole)).await.expect("it reads");
+        users.sort_by_key(|row| std::cmp::Reverse(row.quantity));
+        users.truncate(10);
+        watch.stop(&format!("top_10_of_one_organisation_{turn}"));
+        println!("top {}", users.first().map_or(QuantityNano(0), |row| row.quantity));
+    }
+    if std::env::args().any(|argument| argument == "compact") {
+        let watch = Watch::start();
+        let done = lake.compact().await.expect("it merges");
+        watch.stop(&format!("compact_{}_files", done.files_in));
+    }
+}

@@ -1,0 +1,179 @@
+//! The house rules that a machine can keep: who may depend on whom, and which words may stand where.
+
+use anyhow::{Context, Result};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The pure crates: no async, no I/O, no clock, no `HashMap`.
+const PURE: [&str; 6] = ["base", "access", "metering", "pricing", "billing", "ledger"];
+/// One crate for each kind of outside.
+const EDGES: [&str; 5] = ["store", "lake", "sources", "s3", "papers"];
+
+/// Of our own crates, what each may name. `s3` is protocol without state, so faces and `sim` may name it.
+fn allowed(name: &str) -> &'static [&'static str] {
+    match name {
+        "base" => &[],
+        "access" | "metering" | "pricing" => &["base"],
+        "billing" => &["base", "pricing"],
+        "ledger" => &["base", "billing"],
+        "store" | "lake" | "sources" | "s3" | "papers" => &PURE,
+        "app" => &[
+            "base", "access", "metering", "pricing", "billing", "ledger", "store", "lake", "sources", "s3", "papers",
+        ],
+        "web" => &["base", "access", "metering", "pricing", "billing", "app", "papers"],
+        "gateway" => &["base", "metering", "app", "s3"],
+        "sim" => &["base", "s3"],
+        "testkit" => &["base"],
+        "xtask" => &[],
+        // The binary wires everything.
+        _ => &[
+            "base", "access", "metering", "pricing", "billing", "ledger", "store", "lake", "sources", "s3", "papers",
+            "app", "web", "gateway", "sim",
+        ],
+    }
+}
+
+/// Crates from outside that only some of ours may name.
+const FENCED: [(&str, &[&str]); 9] = [
+    ("sqlx", &["store", "lake"]),
+    ("parquet", &["lake"]),
+    ("arrow-array", &["lake"]),
+    ("axum", &["web"]),
+    ("askama", &["web"]),
+    ("typst", &["papers"]),
+    ("getrandom", &["app"]),
+    ("argon2", &["app"]),
+    ("chacha20poly1305", &["app"]),
+];
+
+/// Words that may not stand in the sources, where, and what stands for them.
+const WORDS: [(&str, Where, &str); 20] = [
+    ("HashMap", Where::Pure, "BTreeMap: order must not hang on a hash seed"),
+    ("HashSet", Where::Pure, "BTreeSet"),
+    ("SystemTime", Where::Pure, "`now_us` as a value"),
+    ("Instant::now", Where::Pure, "`now_us` as a value"),
+    ("tokio", Where::Pure, "nothing: pure crates do not wait"),
+    ("async fn", Where::Pure, "nothing: pure crates do not wait"),
+    ("f64", Where::Pure, "scaled integers"),
+    ("f32", Where::Pure, "scaled integers"),
+    ("todo!(", Where::All, "code"),
+    ("unimplemented!(", Where::All, "code"),
+    ("dbg!(", Where::All, "tracing"),
+    ("#[ignore", Where::All, "a test that runs"),
+    ("select *", Where::Sql, "named columns"),
+    (" like ", Where::Sql, "equality or ranges: `like` differs between the engines"),
+    ("now()", Where::Sql, "a parameter"),
+    ("random()", Where::Sql, "a parameter"),
+    ("for update", Where::Sql, "the lock row of the organisation"),
+    ("AssertSqlSafe", Where::Store, "literals"),
+    (".inspect(\"", Where::Product, "nothing: it is for tests"),
+    ("decide_job(", Where::Faces, "cx.allow"),
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Where {
+    All,
+    Pure,
+    Sql,
+    Store,
+    Product,
+    Faces,
+}
+
+impl Where {
+    fn covers(self, krate: &str, is_test: bool) -> bool {
+        match self {
+            Self::All => krate != "xtask",
+            Self::Pure => PURE.contains(&krate) && !is_test,
+            Self::Sql => ["store", "lake"].contains(&krate) && !is_test,
+            Self::Store => krate == "store" && !is_test,
+            Self::Product => !is_test && krate != "xtask" && krate != "store",
+            Self::Faces => ["web", "gateway", "meterhouse"].contains(&krate) && !is_test,
+        }
+    }
+}
+
+/// Looks the whole tree over and gives one line for each rule that is broken.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn tidy(root: &Path) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for (krate, folder) in crates(root)? {
+        dependencies(&krate, &folder, &mut found)?;
+        for file in sources(&folder)? {
+            words(&krate, root, &file, &mut found)?;
+        }
+    }
+    Ok(found)
+}
+
+fn crates(root: &Path) -> Result<BTreeMap<String, PathBuf>> {
+    let mut found = BTreeMap::from([
+        ("testkit".to_owned(), root.join("testkit")),
+        ("xtask".to_owned(), root.join("xtask")),
+    ]);
+    for entry in std::fs::read_dir(root.join("crates"))? {
+        let path = entry?.path();
+        let name = path.file_name().context("a folder has a name")?.to_string_lossy().into_owned();
+        found.insert(name, path);
+    }
+    Ok(found)
+}
+
+fn dependencies(krate: &str, folder: &Path, found: &mut Vec<String>) -> Result<()> {
+    let path = folder.join("Cargo.toml");
+    let manifest: toml::Table = toml::from_str(&std::fs::read_to_string(&path)?)?;
+    let Some(named) = manifest.get("dependencies").and_then(toml::Value::as_table) else { return Ok(()) };
+    let ours: Vec<&str> = PURE.into_iter().chain(EDGES).chain(["app", "web", "gateway", "sim", "testkit"]).collect();
+    for name in named.keys() {
+        if ours.contains(&name.as_str()) && !allowed(krate).contains(&name.as_str()) {
+            found.push(format!("crates/{krate}/Cargo.toml: {krate} must not depend on {name}"));
+        }
+        if let Some((_, may)) = FENCED.iter().find(|(fenced, _)| fenced == name) {
+            if !may.contains(&krate) {
+                found.push(format!("crates/{krate}/Cargo.toml: only {may:?} may name {name}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn words(krate: &str, root: &Path, file: &Path, found: &mut Vec<String>) -> Result<()> {
+    let text = std::fs::read_to_string(file)?;
+    let shown = file.strip_prefix(root).unwrap_or(file).display();
+    let in_tests = file.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "examples");
+    let tests_from = text.find("#[cfg(test)]").unwrap_or(text.len());
+    let mut place = 0;
+    for (no, line) in text.lines().enumerate() {
+        let is_test = in_tests || place >= tests_from;
+        place += line.len() + 1;
+        let code = line.split("//").next().unwrap_or_default();
+        for (word, rule, instead) in WORDS {
+            if code.contains(word) && rule.covers(krate, is_test) {
+                found.push(format!("{shown}:{}: {word:?} may not stand here; instead: {instead}", no + 1));
+            }
+        }
+    }
+    if !in_tests && !text.starts_with("//!") {
+        found.push(format!("{shown}: a module begins with //! and says what it is"));
+    }
+    Ok(())
+}
