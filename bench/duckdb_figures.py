@@ -22,7 +22,7 @@ with hours as (select org_id, meter, epoch_us(start_at) // 3600000000 as hour, s
 select org_id, meter, sum(quantity) from hours group by all"""
 TOP = """
 select user_id, meter, sum(quantity) as quantity from usage
- where realm_id = 'rlm_00000000000000000000000001' and org_id = 'org_00000000000000000000000zf'
+ where realm_id = 'rlm_00000000000000000000000001' and org_id = 'org_000000000000000000000000zf'
  group by all order by 3 desc limit 10"""
 
 

@@ -135,7 +135,8 @@ mod tests {
     /// One case a line: role at scope, action, path of the target, outcome.
     #[test]
     fn decisions() {
-        let table: &[(Role, u128, Action, &[u128], Result<(), Denied>)] = &[
+        type Case<'a> = (Role, u128, Action, &'a [u128], Result<(), Denied>);
+        let table: &[Case<'_>] = &[
             (Role::Admin, 1, Action::ManagePrices, &[1], Ok(())),
             (Role::Admin, 1, Action::ManagePrices, &[1, 2, 3], Ok(())),
             (Role::Admin, 2, Action::ManagePrices, &[1, 2, 3], Ok(())),

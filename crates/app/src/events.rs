@@ -49,8 +49,8 @@ pub async fn ingest(cx: &Cx, org: OrgId, content_type: &str, body: &str) -> Resu
         match checked {
             Err(reject) => rejected.push(RejectedItem { index, reject }),
             Ok(mut record) => {
-                if !paths.contains_key(&record.org) {
-                    paths.insert(record.org, path_below(cx, org, record.org).await?);
+                if let std::collections::btree_map::Entry::Vacant(e) = paths.entry(record.org) {
+                    e.insert(path_below(cx, org, record.org).await?);
                 }
                 match &paths[&record.org] {
                     Some(path) => {

@@ -74,7 +74,7 @@ async fn rate_edge(
             let usage = usage_for(cx, &agreement.book, period, under, watermark).await?;
             let days = active_days(buyer, period)?;
             let rated = pricing::rate(&agreement.book, buyer.id, period, days, &usage)?;
-            let unrated = rated.unrated.iter().map(|item| describe(item)).collect();
+            let unrated = rated.unrated.iter().map(describe).collect();
             let parts = parts_json(&rated.parts);
             let edge = RatedEdge { buyer: buyer.clone(), period, agreement, charges: rated.charges, unrated, watermark };
             (edge, parts)

@@ -55,11 +55,10 @@ impl WrongPasswords {
     }
 
     fn note(&self, key: &str, now_us: i64) {
-        if let Ok(mut failures) = self.0.lock() {
-            if failures.len() < ADDRESSES_MAX || failures.contains_key(key) {
+        if let Ok(mut failures) = self.0.lock()
+            && (failures.len() < ADDRESSES_MAX || failures.contains_key(key)) {
                 failures.entry(key.to_owned()).or_insert((now_us, 0)).1 += 1;
             }
-        }
     }
 }
 

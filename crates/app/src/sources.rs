@@ -250,8 +250,8 @@ pub async fn sweep(cx: &Cx, account: AccountId) -> Result<Drift, Failure> {
     rows.sort_by_key(|row| (std::cmp::Reverse(row.prefix.len()), row.user.is_none(), row.id));
     let mut paths: BTreeMap<OrgId, String> = BTreeMap::new();
     for row in &rows {
-        if !paths.contains_key(&row.org) {
-            paths.insert(row.org, path_text(&store::orgs::place(&mut tx, row.org).await?));
+        if let std::collections::btree_map::Entry::Vacant(e) = paths.entry(row.org) {
+            e.insert(path_text(&store::orgs::place(&mut tx, row.org).await?));
         }
     }
     drop(tx);

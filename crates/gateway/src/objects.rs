@@ -119,12 +119,11 @@ impl<P: Port> Gateway<P> {
     async fn note_small(&self, inbound: &Inbound, place: &Place, marked: bool, meter: &mut Meter<P>) {
         let upload_id = inbound.query.text("uploadId").unwrap_or_default();
         match inbound.operation {
-            Operation::DeleteObject => {
+            Operation::DeleteObject
                 // A marker or one version gone frees nothing that the index knows of; the sweep does.
-                if !marked && !inbound.query.has("versionId") {
+                if !marked && !inbound.query.has("versionId") => {
                     meter.change(delete_change(place));
                 }
-            }
             Operation::AbortMultipartUpload => meter.change(end_change(&place.mapping, &upload_id)),
             Operation::CompleteMultipartUpload => {
                 meter.change(end_change(&place.mapping, &upload_id));

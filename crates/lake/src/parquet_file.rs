@@ -298,10 +298,21 @@ fn to_batch(records: &[UsageRecord], batch_no: i64, spread: &mut Spread) -> Reco
     let mut texts: [StringBuilder; 10] = std::array::from_fn(|_| StringBuilder::new());
     let mut quantities = Decimal128Builder::with_capacity(records.len());
     let mut last_org = None;
+    // Sorted neighbours mostly share these: their texts are made once.
+    let mut ids = [String::new(), String::new()];
+    let (mut user, mut dimensions) = (String::new(), String::new());
+    let mut before: Option<&UsageRecord> = None;
     for record in records {
-        let ids = [record.realm.to_string(), record.org.to_string()];
-        let user = record.user.map(|user| user.to_string()).unwrap_or_default();
-        let dimensions = record.dimensions_json();
+        if before.is_none_or(|before| (before.realm, before.org) != (record.realm, record.org)) {
+            ids = [record.realm.to_string(), record.org.to_string()];
+        }
+        if before.is_none_or(|before| before.user != record.user) {
+            user = record.user.map(|user| user.to_string()).unwrap_or_default();
+        }
+        if before.is_none_or(|before| before.dimensions != record.dimensions) {
+            dimensions = record.dimensions_json();
+        }
+        before = Some(record);
         let row: [&str; 10] = [
             &record.source,
             &record.record_id,

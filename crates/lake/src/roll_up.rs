@@ -16,7 +16,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::statistics::Statistics;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::path::Path;
 use std::sync::Arc;
@@ -91,7 +91,8 @@ struct SmallHasher(u64);
 
 impl Hasher for SmallHasher {
     fn finish(&self) -> u64 {
-        self.0
+        // The table takes its place from the low bits, and a product mixes upwards only.
+        self.0.rotate_left(26)
     }
     fn write(&mut self, bytes: &[u8]) {
         for byte in bytes {
@@ -282,27 +283,76 @@ impl<'a> Worker<'a> {
         }
         Ok(())
     }
-
-    fn into_rows(self) -> Result<BTreeMap<RolledUpKey, Sum>, LakeError> {
-        if self.overflow {
-            return Err(LakeError::Decimal(base::DecimalError::Overflow));
-        }
-        let texts = self.texts.texts;
-        let text = |id: u32| texts[id as usize].to_string();
-        let damaged = |_| LakeError::Corrupt("an id in a lake file is damaged".to_owned());
-        self.sums
-            .into_iter()
-            .map(|(key, sum)| {
-                let (org, user) = (text(key.org), text(key.user));
-                let org = if org.is_empty() { None } else { Some(org.parse().map_err(damaged)?) };
-                let user = if user.is_empty() { None } else { Some(user.parse().map_err(damaged)?) };
-                Ok(((org, user, text(key.meter), text(key.dimensions), key.bucket), sum))
-            })
-            .collect()
-    }
 }
 
-type RolledUpKey = (Option<OrgId>, Option<UserId>, String, String, i64);
+/// The sums of all workers, under one numbering of the texts.
+#[derive(Default)]
+struct Whole {
+    texts: Interner,
+    sums: SmallMap<Key, Sum>,
+}
+
+impl Whole {
+    fn take(&mut self, worker: Worker<'_>) -> Result<(), LakeError> {
+        if worker.overflow {
+            return Err(LakeError::Decimal(base::DecimalError::Overflow));
+        }
+        let renamed: Vec<u32> = worker.texts.texts.iter().map(|text| self.texts.id(text)).collect();
+        let name = |id: u32| renamed[id as usize];
+        self.sums.reserve(if self.sums.is_empty() { worker.sums.len() } else { 0 });
+        for (key, add) in worker.sums {
+            let key = Key {
+                org: name(key.org),
+                user: name(key.user),
+                meter: name(key.meter),
+                dimensions: name(key.dimensions),
+                bucket: key.bucket,
+            };
+            let sum = self.sums.entry(key).or_default();
+            sum.quantity = sum.quantity.checked_add(add.quantity).ok_or(base::DecimalError::Overflow)?;
+            sum.records += add.records;
+        }
+        Ok(())
+    }
+
+    /// The rows in order of their texts: texts are compared once each, rows by numbers.
+    fn into_rows(self) -> Result<Vec<RolledUp>, LakeError> {
+        let texts = self.texts.texts;
+        let mut order: Vec<u32> = (0..u32::try_from(texts.len()).expect("fewer than 2^32 texts")).collect();
+        order.sort_unstable_by(|a, b| texts[*a as usize].cmp(&texts[*b as usize]));
+        let mut rank = vec![0_u32; texts.len()];
+        for (place, id) in (0_u32..).zip(order) {
+            rank[id as usize] = place;
+        }
+        let at = |id: u32| rank[id as usize];
+        let mut rows: Vec<(Key, Sum)> = self.sums.into_iter().collect();
+        rows.sort_unstable_by_key(|(key, _)| (at(key.org), at(key.user), at(key.meter), at(key.dimensions), key.bucket));
+        let damaged = |_| LakeError::Corrupt("an id in a lake file is damaged".to_owned());
+        let mut orgs: SmallMap<u32, Option<OrgId>> = SmallMap::default();
+        let mut users: SmallMap<u32, Option<UserId>> = SmallMap::default();
+        for (key, _) in &rows {
+            let text = |id: u32| &*texts[id as usize];
+            if !orgs.contains_key(&key.org) {
+                let org = text(key.org);
+                orgs.insert(key.org, if org.is_empty() { None } else { Some(org.parse().map_err(damaged)?) });
+            }
+            if !users.contains_key(&key.user) {
+                let user = text(key.user);
+                users.insert(key.user, if user.is_empty() { None } else { Some(user.parse().map_err(damaged)?) });
+            }
+        }
+        let row = |(key, sum): (Key, Sum)| RolledUp {
+            org: orgs[&key.org],
+            user: users[&key.user],
+            meter: texts[key.meter as usize].to_string(),
+            dimensions: texts[key.dimensions as usize].to_string(),
+            bucket_us: key.bucket,
+            quantity: QuantityNano(sum.quantity),
+            records: sum.records,
+        };
+        Ok(rows.into_iter().map(row).collect())
+    }
+}
 
 /// Whether a row group can hold rows of the question, by its statistics.
 fn may_hold(group: &RowGroupMetaData, question: &RollUp, realm: &str) -> bool {
@@ -361,28 +411,15 @@ fn roll_up_files(question: &RollUp, table: &Path, files: &[LiveFile]) -> Result<
         while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
             worker.read(table, file)?;
         }
-        worker.into_rows()
+        Ok::<_, LakeError>(worker)
     };
     let parts = std::thread::scope(|scope| {
         let handles: Vec<_> = (0..workers).map(|_| scope.spawn(run)).collect();
         handles.into_iter().map(|handle| handle.join().expect("a worker does not panic")).collect::<Vec<_>>()
     });
-    let mut sums: BTreeMap<RolledUpKey, Sum> = BTreeMap::new();
+    let mut whole = Whole::default();
     for part in parts {
-        for (key, add) in part? {
-            let sum = sums.entry(key).or_default();
-            sum.quantity = sum.quantity.checked_add(add.quantity).ok_or(base::DecimalError::Overflow)?;
-            sum.records += add.records;
-        }
+        whole.take(part?)?;
     }
-    let rows = sums.into_iter().map(|((org, user, meter, dimensions, bucket_us), sum)| RolledUp {
-        org,
-        user,
-        meter,
-        dimensions,
-        bucket_us,
-        quantity: QuantityNano(sum.quantity),
-        records: sum.records,
-    });
-    Ok(rows.collect())
+    whole.into_rows()
 }

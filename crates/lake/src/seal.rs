@@ -11,7 +11,7 @@ use crate::seen::{self, Fingerprint};
 use metering::s3::S3Request;
 use metering::{RawEvent, UsageRecord, mediate};
 use sqlx::{Any, Transaction};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What sealing did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -98,12 +98,22 @@ fn prepare(groups: &[Group], key: &[u8; 32], now_us: i64) -> Result<Prepared, La
         for event in inbox::decode(&group.body)? {
             prepared.events += 1;
             let request = match &event {
+                // Nearly all events of a busy source are plain usage: they are checked in place.
+                RawEvent::Usage(record) => match metering::record::check(record, now_us) {
+                    Err(reject) => {
+                        prepared.rejected.push(Rejected::of_event(&event, reject));
+                        continue;
+                    }
+                    Ok(()) => None,
+                },
                 RawEvent::S3 { request, .. } => Some(request.clone()),
-                RawEvent::Usage(_) => None,
             };
-            match mediate(event.clone(), now_us) {
-                Ok(records) => prepared.add(records, request, key, &mut buffer),
-                Err(reject) => prepared.rejected.push(Rejected::of_event(&event, reject)),
+            match event {
+                RawEvent::Usage(record) => prepared.add(vec![*record], None, key, &mut buffer),
+                event => match mediate(event.clone(), now_us) {
+                    Ok(records) => prepared.add(records, request, key, &mut buffer),
+                    Err(reject) => prepared.rejected.push(Rejected::of_event(&event, reject)),
+                },
             }
         }
     }
@@ -189,32 +199,48 @@ async fn keep_new(
     candidates: Vec<Candidate>,
     batch_no: i64,
 ) -> Result<(Vec<Candidate>, Vec<Candidate>), LakeError> {
-    let mut by_month: BTreeMap<i64, BTreeMap<[u8; 16], [u8; 8]>> = BTreeMap::new();
     let mut months = MonthMemo::default();
-    for candidate in &candidates {
-        let month = by_month.entry(months.of(candidate.record.start_us)).or_default();
-        month.entry(candidate.print.id).or_insert(candidate.print.content);
+    // Sorted by key, arrival last: the first of equal ids is the one that counts.
+    let mut order: Vec<(i64, Fingerprint, usize)> = candidates
+        .iter()
+        .enumerate()
+        .map(|(place, candidate)| (months.of(candidate.record.start_us), candidate.print, place))
+        .collect();
+    order.sort_unstable_by_key(|(month, print, place)| (*month, print.id, *place));
+    let mut fate = vec![Fate::Duplicate; candidates.len()];
+    for month in order.chunk_by(|a, b| a.0 == b.0) {
+        let firsts = month.chunk_by(|a, b| a.1.id == b.1.id);
+        let prints: Vec<Fingerprint> = firsts.clone().map(|same| same[0].1).collect();
+        let before = seen::insert(tx, inner.engine, month[0].0, &prints, batch_no).await?;
+        for same in firsts {
+            let first = same[0].1;
+            let counted = before.get(&first.id).copied();
+            for (index, (_, print, place)) in same.iter().enumerate() {
+                if counted.unwrap_or(first.content) != print.content {
+                    fate[*place] = Fate::Conflict;
+                } else if counted.is_none() && index == 0 {
+                    fate[*place] = Fate::New;
+                }
+            }
+        }
     }
-    let mut before: BTreeMap<[u8; 16], [u8; 8]> = BTreeMap::new();
-    for (month, prints) in &by_month {
-        let prints: Vec<Fingerprint> = prints.iter().map(|(id, content)| Fingerprint { id: *id, content: *content }).collect();
-        before.extend(seen::insert(tx, inner.engine, *month, &prints, batch_no).await?);
-    }
-    let mut taken: BTreeSet<[u8; 16]> = BTreeSet::new();
     let (mut kept, mut conflicts) = (Vec::with_capacity(candidates.len()), Vec::new());
-    for candidate in candidates {
-        let id = candidate.print.id;
-        let month = &by_month[&months.of(candidate.record.start_us)];
-        let counted = before.get(&id).copied().unwrap_or(month[&id]);
-        let is_new = !before.contains_key(&id) && !taken.contains(&id);
-        if counted != candidate.print.content {
-            conflicts.push(candidate);
-        } else if is_new {
-            taken.insert(id);
-            kept.push(candidate);
+    for (candidate, fate) in candidates.into_iter().zip(fate) {
+        match fate {
+            Fate::New => kept.push(candidate),
+            Fate::Conflict => conflicts.push(candidate),
+            Fate::Duplicate => {}
         }
     }
     Ok((kept, conflicts))
+}
+
+/// What becomes of a candidate.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    New,
+    Duplicate,
+    Conflict,
 }
 
 /// The month of an instant is asked for a million times a batch, nearly always for the same month.

@@ -21,12 +21,17 @@ fn broken_rules_are_found() {
         write(&format!("{krate}/Cargo.toml"), "[package]\nname = \"x\"\n");
     }
     write("crates/base/Cargo.toml", "[package]\nname = \"x\"\n[dependencies]\nstore.workspace = true\nsqlx = \"1\"\n");
-    write("crates/base/src/lib.rs", "//! Doc.\nuse std::collections::HashMap;\nlet x: f64 = 1.0; // f32 in words is fine\n");
+    write(
+        "crates/base/src/lib.rs",
+        "//! Doc.\nuse std::collections::HashMap;\nlet x: f64 = 1.0; // f32 in words is fine\n",
+    );
     write("crates/store/Cargo.toml", "[package]\nname = \"x\"\n");
     write("crates/store/src/lib.rs", "let sql = \"select * from org where name like 'a'\";\n");
     let found = xtask::tidy(&root).unwrap().join("\n");
     std::fs::remove_dir_all(&root).unwrap();
-    for part in ["base must not depend on store", "may name sqlx", "HashMap", "f64", "select *", " like ", "begins with //!"] {
+    for part in
+        ["base must not depend on store", "may name sqlx", "HashMap", "f64", "select *", " like ", "begins with //!"]
+    {
         assert!(found.contains(part), "{part:?} is not in\n{found}");
     }
     assert!(!found.contains("f32"), "{found}");

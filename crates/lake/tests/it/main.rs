@@ -95,7 +95,7 @@ fn record(realm: RealmId, no: u64, quantity: i64) -> UsageRecord {
         realm,
         org: OrgId(u128::from(no % 5) + 10),
         org_path: format!("/root/{}/", no % 5),
-        user: (no % 3 != 0).then_some(UserId(u128::from(no % 3))),
+        user: (!no.is_multiple_of(3)).then_some(UserId(u128::from(no % 3))),
         meter: ["cpu.seconds", "net.bytes"][(no % 2) as usize].into(),
         resource: format!("vm{no}"),
         dimensions: BTreeMap::from([("zone".to_owned(), format!("z{}", no % 4))]),

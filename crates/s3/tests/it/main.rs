@@ -11,7 +11,9 @@ use s3::sigv4::{Policy, SigningKeyCache, WireRequest, parse, verify};
 use s3::{PayloadDecoder, S3Error, Verified};
 use std::collections::VecDeque;
 
+/// Secret of the vectors.
 pub const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+/// Key id of the vectors.
 pub const KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
 
 /// Headers from `name: value` lines.
