@@ -40,7 +40,9 @@ class Stage:
 
     def environment(self, name):
         key, secret = self.orgs[name][1]
-        return {**os.environ, "AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret,
+        # A bundle of the machine would be loaded even for plain http, and some clients refuse it.
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        return {**plain, "AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret,
                 "AWS_DEFAULT_REGION": "us-east-1", "AWS_CONFIG_FILE": "/dev/null", "HOME": str(self.parts.folder)}
 
 
@@ -76,7 +78,7 @@ def test_boto3_objects(stage):
     for lister in (s3.list_objects_v2, s3.list_objects):
         assert sorted(keys_of(lister(Bucket="boto-data"))) == sorted(odd)
     listed = s3.list_objects_v2(Bucket="boto-data", Delimiter="/")
-    assert [p["Prefix"] for p in listed["CommonPrefixes"]] == ["a/"]
+    assert [p["Prefix"] for p in listed["CommonPrefixes"]] == ["a/", "vault/"], "a mapped folder shows"
     assert "tenants" not in str(listed), "the hidden prefix must not show"
     part = s3.get_object(Bucket="boto-data", Key="a/b/c", Range="bytes=1-2")
     assert part["Body"].read() == b"/b" and part["ResponseMetadata"]["HTTPStatusCode"] == 206
@@ -152,7 +154,7 @@ def test_wrong_keys_are_refused(stage):
     refused("InvalidAccessKeyId", boto(stage.house.s3_url, ("MHNOBODY", secret)).list_buckets)
     # The account's own key is no key here.
     refused("InvalidAccessKeyId", boto(stage.house.s3_url, harness.UPSTREAM).list_buckets)
-    me = stage.house.api("GET", "/v1/me")["user"]["id"]
+    me = stage.house.api("GET", "/v1/me")["id"]
     org = stage.orgs["boto"][0]
     fresh = stage.house.api("POST", f"/v1/orgs/{org}/keys", {"user": me, "name": "short"})
     s3 = boto(stage.house.s3_url, (fresh["key_id"], fresh["secret"]))
@@ -176,7 +178,8 @@ def test_aws_cli(stage):
     run([*aws, "s3", "sync", "s3://aws-data/in/", "s3://aws-data/vault/in/"], environment)
     assert run([*aws, "s3", "ls", "--recursive", "s3://aws-data/vault/"], environment).count("\n") == 2
     run([*aws, "s3", "rm", "--recursive", "s3://aws-data/"], environment)
-    assert run([*aws, "s3api", "list-objects-v2", "--bucket", "aws-data", "--query", "KeyCount"], environment).strip() == "0"
+    left = run([*aws, "s3api", "list-objects-v2", "--no-paginate", "--bucket", "aws-data", "--query", "KeyCount"], environment).strip()
+    assert left == "0", left
 
 
 def test_rclone(stage):

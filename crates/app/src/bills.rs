@@ -97,7 +97,8 @@ async fn write_paper(cx: &Cx, edge: RatedEdge, adjustments: Vec<Adjustment>, iss
         entries::insert(&mut tx, &ledger::entry_for_issue(&invoice)?).await?;
     }
     let act = if issue { "paper.issue" } else { "paper.draft" };
-    let detail = serde_json::json!({ "payer": edge.buyer.id, "month": invoice.draft.period_name, "number": invoice.number });
+    let detail =
+        serde_json::json!({ "payer": edge.buyer.id, "month": invoice.draft.period_name, "number": invoice.number });
     audit::note(cx, &mut tx, seller.id, act, &id.to_string(), detail).await?;
     let (listed, _) = invoices::get(&mut tx, id).await?;
     tx.commit().await?;
@@ -219,7 +220,12 @@ async fn differences(cx: &Cx, edge: &RatedEdge, paper: &Listed) -> Result<Vec<Ad
         let mut source = line_of(&item, edge.period, org, &names, QuantityNano(0), AmountPico(difference))?;
         source.description = format!("{} (late usage of {})", source.description, paper.period_name);
         source.unit_price = String::new();
-        found.push(Adjustment { period: edge.period, period_name: paper.period_name.clone(), corrects: paper.id, source });
+        found.push(Adjustment {
+            period: edge.period,
+            period_name: paper.period_name.clone(),
+            corrects: paper.id,
+            source,
+        });
     }
     Ok(found)
 }
@@ -280,7 +286,8 @@ pub async fn paper(cx: &Cx, invoice: InvoiceId) -> Result<Paper, Failure> {
     });
     let subtotals = draft.subtotals()?.into_iter().map(|(name, sum)| (name, sum.to_major(digits))).collect();
     let issued = listed.state == "issued";
-    let mut notes = vec!["Each line is rounded once, half away from zero; the total is the sum of the lines.".to_owned()];
+    let mut notes =
+        vec!["Each line is rounded once, half away from zero; the total is the sum of the lines.".to_owned()];
     if kind == PaperKind::Statement {
         notes.push("Internal statement: no money moves.".to_owned());
     } else {
@@ -319,6 +326,14 @@ pub async fn paper(cx: &Cx, invoice: InvoiceId) -> Result<Paper, Failure> {
 pub async fn pdf(cx: &Cx, invoice: InvoiceId) -> Result<Vec<u8>, Failure> {
     let paper = paper(cx, invoice).await?;
     Ok(tokio::task::spawn_blocking(move || papers::pdf(&paper)).await??)
+}
+
+/// The lines of a paper as CSV.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn csv(cx: &Cx, invoice: InvoiceId) -> Result<String, Failure> {
+    Ok(papers::csv(&paper(cx, invoice).await?))
 }
 
 /// Balances of the books of `org`: they add up to zero in each currency.

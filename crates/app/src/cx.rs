@@ -132,6 +132,12 @@ impl Cx {
         }
     }
 
+    /// Whether the actor may do `action` at `org`: for menus and buttons. Nothing is logged, nothing granted.
+    pub async fn may(&self, action: Action, org: OrgId) -> bool {
+        let Some(actor) = &self.actor else { return true };
+        self.place(org).await.is_ok_and(|place| decide(actor, action, &place).is_ok())
+    }
+
     /// The grant to look at one's own things.
     pub(crate) fn own(&self) -> Grant {
         decide_job(self.realm, self.realm.root())

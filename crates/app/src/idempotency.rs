@@ -19,7 +19,8 @@ pub async fn replay(cx: &Cx, key: &str, request_hash: &str) -> Result<Option<(u1
     let mut tx = cx.app.store.read(&cx.own()).await?;
     match idempotency::get(&mut tx, &caller(cx), key).await? {
         Some(kept) if kept.request_hash == request_hash => {
-            let status = u16::try_from(kept.status).map_err(|_| Failure::new(Kind::Internal, "a stored answer is damaged"))?;
+            let status =
+                u16::try_from(kept.status).map_err(|_| Failure::new(Kind::Internal, "a stored answer is damaged"))?;
             Ok(Some((status, kept.body)))
         }
         Some(_) => Err(Failure::invalid("Idempotency-Key", key, "was used for another request")),

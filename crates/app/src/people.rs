@@ -16,7 +16,9 @@ const INVITATION_US: i64 = 7 * 86_400_000_000;
 pub(crate) fn check_email(email: &str) -> Result<(), Failure> {
     let email = email.trim();
     let good = email.len() <= 254
-        && email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !host.contains('@'))
+        && email
+            .split_once('@')
+            .is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !host.contains('@'))
         && !email.chars().any(|c| c.is_control() || c.is_whitespace());
     if good { Ok(()) } else { Err(Failure::invalid("email", email, "is not an address such as ann@example.com")) }
 }
@@ -36,9 +38,10 @@ fn check_reach(actor: &Option<Actor>, role: Role, place: &access::Place) -> Resu
     let lacks = Action::ALL.into_iter().find(|action| role.allows(*action) && decide(actor, *action, place).is_err());
     match lacks {
         None => Ok(()),
-        Some(action) => {
-            Err(Failure::new(Kind::Forbidden, format!("you cannot give a role that contains {action:?}, which you lack")))
-        }
+        Some(action) => Err(Failure::new(
+            Kind::Forbidden,
+            format!("you cannot give a role that contains {action:?}, which you lack"),
+        )),
     }
 }
 
@@ -113,7 +116,15 @@ pub async fn accept(app: &Arc<App>, secret: &str, name: &str, password: &str) ->
         None => insert_user(&cx, &mut tx, &found.email, name, found.org, password_hash).await?,
     };
     give(&cx, &mut tx, user, found.role, found.org).await?;
-    audit::note(&cx, &mut tx, found.org, "user.join", &user.to_string(), serde_json::json!({ "role": found.role.code() })).await?;
+    audit::note(
+        &cx,
+        &mut tx,
+        found.org,
+        "user.join",
+        &user.to_string(),
+        serde_json::json!({ "role": found.role.code() }),
+    )
+    .await?;
     tx.commit().await?;
     Ok((realm, user))
 }
@@ -149,7 +160,14 @@ async fn give(cx: &Cx, tx: &mut Tx, user: UserId, role: Role, scope: OrgId) -> R
 ///
 /// # Errors
 /// [`Failure`] naming the field at fault.
-pub async fn add(cx: &Cx, org: OrgId, email: &str, name: &str, role: Role, password: Option<&str>) -> Result<UserId, Failure> {
+pub async fn add(
+    cx: &Cx,
+    org: OrgId,
+    email: &str,
+    name: &str,
+    role: Role,
+    password: Option<&str>,
+) -> Result<UserId, Failure> {
     check_email(email)?;
     orgs::check_name("name", name)?;
     let grant = cx.allow(Action::ManagePeople, org).await?;
@@ -163,7 +181,9 @@ pub async fn add(cx: &Cx, org: OrgId, email: &str, name: &str, role: Role, passw
     };
     let mut tx = cx.app.store.write(&grant).await?;
     if users::by_email(&mut tx, email).await?.is_some() {
-        return Err(Failure::conflict(format!("email: {email:?} belongs to somebody in this tree; invite him instead")));
+        return Err(Failure::conflict(format!(
+            "email: {email:?} belongs to somebody in this tree; invite him instead"
+        )));
     }
     let user = insert_user(cx, &mut tx, email, name, org, password_hash).await?;
     give(cx, &mut tx, user, role, org).await?;

@@ -43,9 +43,12 @@ pub async fn set(cx: &Cx, buyer: OrgId, month: &str, book: PriceBook) -> Result<
     }
     let period = Period::month(month, &org.zone).map_err(|error| Failure::unreadable("month", error))?;
     if let Some(paper) = store::invoices::live(&mut tx, buyer, period.start_us, org.invoice_kind).await?
-        && paper.state == "issued" {
-            return Err(Failure::conflict(format!("month: {month} is billed already; prices can begin with a later month")));
-        }
+        && paper.state == "issued"
+    {
+        return Err(Failure::conflict(format!(
+            "month: {month} is billed already; prices can begin with a later month"
+        )));
+    }
     let agreement = Agreement {
         id: AgreementId(cx.app.fresh()),
         seller,
@@ -66,7 +69,9 @@ pub async fn set(cx: &Cx, buyer: OrgId, month: &str, book: PriceBook) -> Result<
 /// A buyer that asks to set its own prices may know itself, but not its seller's rights.
 fn hide(failure: Failure, _cx: &Cx) -> Failure {
     match failure.kind {
-        crate::Kind::NotFound => Failure::new(crate::Kind::Forbidden, "prices of an organisation are set by its parent"),
+        crate::Kind::NotFound => {
+            Failure::new(crate::Kind::Forbidden, "prices of an organisation are set by its parent")
+        }
         _ => failure,
     }
 }

@@ -76,7 +76,8 @@ async fn rate_edge(
             let rated = pricing::rate(&agreement.book, buyer.id, period, days, &usage)?;
             let unrated = rated.unrated.iter().map(describe).collect();
             let parts = parts_json(&rated.parts);
-            let edge = RatedEdge { buyer: buyer.clone(), period, agreement, charges: rated.charges, unrated, watermark };
+            let edge =
+                RatedEdge { buyer: buyer.clone(), period, agreement, charges: rated.charges, unrated, watermark };
             (edge, parts)
         }
         (None, Some(above)) => {
@@ -124,7 +125,8 @@ async fn keep(cx: &Cx, edge: &RatedEdge, parts_json: String) -> Result<(), Failu
 pub fn digest(charges: &[Charge]) -> String {
     let mut hasher = blake3::Hasher::new();
     for charge in charges {
-        hasher.update(format!("{}|{}|{}|{}\n", charge.item_code, charge.org, charge.quantity, charge.amount).as_bytes());
+        hasher
+            .update(format!("{}|{}|{}|{}\n", charge.item_code, charge.org, charge.quantity, charge.amount).as_bytes());
     }
     hasher.finalize().to_hex().to_string()
 }
@@ -153,7 +155,8 @@ async fn usage_for(
         .await?;
     rows.into_iter()
         .map(|row| {
-            let org = row.org.ok_or_else(|| Failure::new(crate::Kind::Internal, "a roll-up row has no organisation"))?;
+            let org =
+                row.org.ok_or_else(|| Failure::new(crate::Kind::Internal, "a roll-up row has no organisation"))?;
             let dimensions = serde_json::from_str(&row.dimensions)?;
             Ok(ItemUsage { org, meter: row.meter, dimensions, hour_us: row.bucket_us, quantity: row.quantity })
         })

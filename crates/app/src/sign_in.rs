@@ -56,9 +56,10 @@ impl WrongPasswords {
 
     fn note(&self, key: &str, now_us: i64) {
         if let Ok(mut failures) = self.0.lock()
-            && (failures.len() < ADDRESSES_MAX || failures.contains_key(key)) {
-                failures.entry(key.to_owned()).or_insert((now_us, 0)).1 += 1;
-            }
+            && (failures.len() < ADDRESSES_MAX || failures.contains_key(key))
+        {
+            failures.entry(key.to_owned()).or_insert((now_us, 0)).1 += 1;
+        }
     }
 }
 
@@ -176,7 +177,8 @@ pub async fn create_token(cx: &Cx, name: &str, days: i64) -> Result<(Token, Stri
     let mut tx = cx.app.store.write(&cx.own()).await?;
     tokens::insert(&mut tx, &token).await?;
     let home = users::get(&mut tx, user).await?.home_org;
-    audit::note(cx, &mut tx, home, "token.create", &token.id.to_string(), serde_json::json!({ "name": token.name })).await?;
+    audit::note(cx, &mut tx, home, "token.create", &token.id.to_string(), serde_json::json!({ "name": token.name }))
+        .await?;
     tx.commit().await?;
     Ok((token, secret))
 }

@@ -153,7 +153,11 @@ fn check_folder(field: &str, text: &str) -> Result<(), Failure> {
         && !text.contains("//")
         && text.split('/').all(|part| part != "." && part != "..")
         && !text.chars().any(char::is_control);
-    if plain { Ok(()) } else { Err(Failure::invalid(field, text, "must be a path such as team-a/2026/, ending with one /")) }
+    if plain {
+        Ok(())
+    } else {
+        Err(Failure::invalid(field, text, "must be a path such as team-a/2026/, ending with one /"))
+    }
 }
 
 /// Adds a row to the name space. The account must answer for the bucket.
@@ -163,10 +167,18 @@ fn check_folder(field: &str, text: &str) -> Result<(), Failure> {
 pub async fn map(cx: &Cx, org: OrgId, new: NewMapping) -> Result<Mapping, Failure> {
     let grant = cx.allow(Action::ManageSources, org).await?;
     if !s3::names::valid_bucket_name(&new.virtual_bucket) {
-        return Err(Failure::invalid("bucket", &new.virtual_bucket, "is not an S3 bucket name: 3 to 63 of a-z 0-9 . -"));
+        return Err(Failure::invalid(
+            "bucket",
+            &new.virtual_bucket,
+            "is not an S3 bucket name: 3 to 63 of a-z 0-9 . -",
+        ));
     }
     if !s3::names::valid_bucket_name(&new.real_bucket) {
-        return Err(Failure::invalid("real_bucket", &new.real_bucket, "is not an S3 bucket name: 3 to 63 of a-z 0-9 . -"));
+        return Err(Failure::invalid(
+            "real_bucket",
+            &new.real_bucket,
+            "is not an S3 bucket name: 3 to 63 of a-z 0-9 . -",
+        ));
     }
     check_folder("folder", &new.folder)?;
     check_folder("prefix", &new.prefix)?;

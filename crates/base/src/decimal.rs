@@ -251,9 +251,7 @@ impl AmountPico {
 }
 
 /// An amount in the currency's minor unit (cents for EUR, yen for JPY, fils for KWD).
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct AmountMinor(pub i64);
 
@@ -310,7 +308,8 @@ mod tests {
 
     #[test]
     fn refuses_hostile_numbers() {
-        for text in ["", "-", ".", "1.", ".5", "1,5", "NaN", "1e9", "+1", " 1", "1 ", "\u{ff11}", "0x1", "1.1.1", "--1"] {
+        for text in ["", "-", ".", "1.", ".5", "1,5", "NaN", "1e9", "+1", " 1", "1 ", "\u{ff11}", "0x1", "1.1.1", "--1"]
+        {
             assert!(text.parse::<RatePico>().is_err(), "{text:?}");
         }
         assert!("0.0000000000001".parse::<RatePico>().is_err());

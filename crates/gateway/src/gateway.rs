@@ -86,6 +86,10 @@ impl<P: Port> Gateway<P> {
         let host = host_of(&head);
         let target = Target::parse(&host, head.uri.path(), self.settings.domain.as_deref());
         let is_head = head.method == Method::HEAD;
+        if self.pending.load(Ordering::Acquire) >= crate::meter::UNRECORDED_MAX {
+            tracing::error!("requests are refused: too many events wait to be recorded");
+            return answer::refusal(&S3Error::slow_down(), &target, is_head, request_id);
+        }
         let inbound = match self.authenticate(head, request_id, started_us, &host, target.clone()).await {
             Ok(inbound) => inbound,
             Err(error) => {

@@ -16,8 +16,11 @@ use std::time::Duration;
 /// Status of a request whose client went away before the answer.
 pub(crate) const CLIENT_GONE: u16 = 499;
 
-/// Tries to record an event that nobody waits for, with a doubling pause from 100 ms.
-const RECORD_TRIES: u32 = 8;
+/// An event that cannot be recorded is tried again for ever, with a pause that doubles up to this.
+const RECORD_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// With so many events unrecorded the gateway refuses new requests: the meter blocks rather than drops.
+pub(crate) const UNRECORDED_MAX: usize = 1_000;
 
 const USER_AGENT_BYTES_MAX: usize = 256;
 
@@ -167,21 +170,12 @@ fn record_detached<P: Port>(gateway: Arc<Gateway<P>>, event: S3Request) {
     gateway.pending.fetch_add(1, Ordering::AcqRel);
     runtime.spawn(async move {
         let mut pause = Duration::from_millis(100);
-        for _ in 0..RECORD_TRIES {
-            match gateway.port.record(event.clone()).await {
-                Ok(()) => {
-                    gateway.pending.fetch_sub(1, Ordering::AcqRel);
-                    return;
-                }
-                Err(error) => {
-                    tracing::error!(request_id = %event.request_id, %error, "metering event not recorded yet")
-                }
-            }
+        while let Err(error) = gateway.port.record(event.clone()).await {
+            tracing::error!(request_id = %event.request_id, %error, "metering event not recorded yet");
             tokio::time::sleep(pause).await;
-            pause *= 2;
+            pause = (pause * 2).min(RECORD_PAUSE_MAX);
         }
         gateway.pending.fetch_sub(1, Ordering::AcqRel);
-        tracing::error!(request_id = %event.request_id, "metering event lost");
     });
 }
 

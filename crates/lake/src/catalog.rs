@@ -46,7 +46,12 @@ async fn migrate_with(pool: &AnyPool, engine: Engine, files: &Path, now_us: i64)
     Ok(())
 }
 
-async fn create(tx: &mut Transaction<'static, Any>, engine: Engine, files: &Path, now_us: i64) -> Result<(), LakeError> {
+async fn create(
+    tx: &mut Transaction<'static, Any>,
+    engine: Engine,
+    files: &Path,
+    now_us: i64,
+) -> Result<(), LakeError> {
     for text in [DUCKLAKE_SQL, LAKE_SQL] {
         for statement in text.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
             let statement = match engine {
@@ -64,15 +69,21 @@ async fn create(tx: &mut Transaction<'static, Any>, engine: Engine, files: &Path
     tx.execute("insert into ducklake_snapshot_changes (snapshot_id, changes_made) values (0, 'created_schema:\"main\",created_table:\"main\".\"usage\",altered_table:1')").await?;
     tx.execute("insert into ducklake_schema (schema_id, schema_uuid, begin_snapshot, schema_name, path, path_is_relative) values (0, '6d657465-7268-4f75-8365-000000000000', 0, 'main', 'main/', 1)").await?;
     tx.execute("insert into ducklake_table (table_id, table_uuid, begin_snapshot, schema_id, table_name, path, path_is_relative) values (1, '6d657465-7268-4f75-8365-000000000001', 0, 0, 'usage', 'usage/', 1)").await?;
-    tx.execute("insert into ducklake_schema_versions (begin_snapshot, schema_version, table_id) values (0, 0, 1)").await?;
+    tx.execute("insert into ducklake_schema_versions (begin_snapshot, schema_version, table_id) values (0, 0, 1)")
+        .await?;
     tx.execute("insert into ducklake_partition_info (partition_id, table_id, begin_snapshot) values (2, 1, 0)").await?;
     tx.execute("insert into ducklake_partition_column (partition_id, table_id, partition_key_index, column_id, \"transform\") values (2, 1, 0, 11, 'year'), (2, 1, 1, 11, 'month')").await?;
-    tx.execute("insert into ducklake_table_stats (table_id, record_count, next_row_id, file_size_bytes) values (1, 0, 0, 0)").await?;
+    tx.execute(
+        "insert into ducklake_table_stats (table_id, record_count, next_row_id, file_size_bytes) values (1, 0, 0, 0)",
+    )
+    .await?;
     for (column_id, column) in (1_i64..).zip(COLUMNS) {
         sqlx::query("insert into ducklake_column (column_id, begin_snapshot, table_id, column_order, column_name, column_type, default_value, nulls_allowed, default_value_type, default_value_dialect) values ($1, 0, 1, $1, $2, $3, 'NULL', 0, 'literal', 'duckdb')")
             .bind(column_id).bind(column.name).bind(column.ducklake_type).execute(&mut **tx).await?;
         sqlx::query("insert into ducklake_table_column_stats (table_id, column_id, contains_null) values (1, $1, 0)")
-            .bind(column_id).execute(&mut **tx).await?;
+            .bind(column_id)
+            .execute(&mut **tx)
+            .await?;
     }
     tx.execute("insert into lake_state (one, sealed_seq, batch_no, fingerprint_key) values (1, 0, 0, '')").await?;
     tx.execute("insert into lake_version (version) values (1)").await?;
@@ -191,11 +202,13 @@ pub(crate) async fn commit_files(
         .execute(&mut **tx)
         .await?;
     let change = if retired.is_empty() { "inserted_into_table:1" } else { "compacted_table:1" };
-    sqlx::query("insert into ducklake_snapshot_changes (snapshot_id, changes_made, author) values ($1, $2, 'meterhouse')")
-        .bind(snapshot)
-        .bind(change)
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query(
+        "insert into ducklake_snapshot_changes (snapshot_id, changes_made, author) values ($1, $2, 'meterhouse')",
+    )
+    .bind(snapshot)
+    .bind(change)
+    .execute(&mut **tx)
+    .await?;
     let (mut rows_out, mut bytes_out) = (0, 0);
     for file_id in retired {
         let sql = "update ducklake_data_file set end_snapshot = $1 where table_id = 1 and data_file_id = $2 and end_snapshot is null
@@ -205,8 +218,9 @@ pub(crate) async fn commit_files(
         rows_out += row.try_get::<i64, _>("record_count")?;
         bytes_out += row.try_get::<i64, _>("file_size_bytes")?;
     }
-    let mut next_row: i64 =
-        sqlx::query_scalar("select next_row_id from ducklake_table_stats where table_id = 1").fetch_one(&mut **tx).await?;
+    let mut next_row: i64 = sqlx::query_scalar("select next_row_id from ducklake_table_stats where table_id = 1")
+        .fetch_one(&mut **tx)
+        .await?;
     let (mut rows_in, mut bytes_in) = (0, 0);
     for (file_id, file) in (first_file..).zip(added) {
         insert_file(tx, snapshot, file_id, next_row, file).await?;
@@ -260,7 +274,8 @@ async fn insert_file(
             .execute(&mut **tx)
             .await?;
     }
-    let sql = "insert into lake_file (data_file_id, realm_min, realm_max, start_min_us, start_max_us, batch_min, batch_max)
+    let sql =
+        "insert into lake_file (data_file_id, realm_min, realm_max, start_min_us, start_max_us, batch_min, batch_max)
                values ($1, $2, $3, $4, $5, $6, $7)";
     sqlx::query(sql)
         .bind(file_id)
@@ -292,7 +307,8 @@ pub(crate) struct LiveFile {
 
 /// The files that are live now.
 pub(crate) async fn live_files(pool: &AnyPool) -> Result<Vec<LiveFile>, LakeError> {
-    let sql = "select d.data_file_id, d.path, d.record_count, d.file_size_bytes, f.realm_min, f.realm_max, f.start_min_us,
+    let sql =
+        "select d.data_file_id, d.path, d.record_count, d.file_size_bytes, f.realm_min, f.realm_max, f.start_min_us,
                       f.start_max_us, f.batch_min, f.batch_max
                  from ducklake_data_file d
                  join lake_file f on f.data_file_id = d.data_file_id

@@ -4,9 +4,9 @@ use crate::catalog::{self, LiveFile, live_files};
 use crate::error::LakeError;
 use crate::open::Lake;
 use crate::parquet_file::{FileWriter, WrittenFile, fresh_path, schema};
+use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::RecordBatch;
 use arrow_row::{OwnedRow, RowConverter, Rows, SortField};
 use arrow_select::interleave::interleave_record_batch;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
@@ -94,7 +94,8 @@ impl Input {
     }
 
     fn next(&mut self) -> Result<Option<RecordBatch>, LakeError> {
-        let wrong = |error: arrow_schema::ArrowError| LakeError::Parquet { path: self.path.clone(), source: error.into() };
+        let wrong =
+            |error: arrow_schema::ArrowError| LakeError::Parquet { path: self.path.clone(), source: error.into() };
         self.reader.next().transpose().map_err(wrong)
     }
 }
@@ -196,9 +197,10 @@ impl Merge<'_> {
             return Ok(());
         }
         let empty = RecordBatch::new_empty(schema());
-        let batches: Vec<&RecordBatch> = held.iter().map(|pair| pair.as_ref().map_or(&empty, |(batch, _)| batch)).collect();
-        let batch = interleave_record_batch(&batches, picks)
-            .map_err(|error| LakeError::Corrupt(format!("merge: {error}")))?;
+        let batches: Vec<&RecordBatch> =
+            held.iter().map(|pair| pair.as_ref().map_or(&empty, |(batch, _)| batch)).collect();
+        let batch =
+            interleave_record_batch(&batches, picks).map_err(|error| LakeError::Corrupt(format!("merge: {error}")))?;
         picks.clear();
         self.check.add(&batch);
         self.write(&batch)

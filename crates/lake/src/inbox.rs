@@ -67,9 +67,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<RawEvent>, LakeError> {
         let body = tail.get(..length).ok_or_else(damaged)?;
         rest = &tail[length..];
         events.push(match head[0] {
-            KIND_COMPACT => {
-                RawEvent::Usage(Box::new(metering::UsageRecord::read_compact(body).ok_or_else(damaged)?))
-            }
+            KIND_COMPACT => RawEvent::Usage(Box::new(metering::UsageRecord::read_compact(body).ok_or_else(damaged)?)),
             KIND_JSON => serde_json::from_slice(body).map_err(|_| damaged())?,
             _ => return Err(damaged()),
         });
@@ -110,7 +108,9 @@ pub(crate) async fn start(
 ) -> Result<Inbox, LakeError> {
     let blob = if engine == Engine::Sqlite { "blob" } else { "bytea" };
     if engine == Engine::Sqlite {
-        let sql = format!("create table if not exists inbox (seq bigint not null primary key, events bigint not null, body {blob} not null)");
+        let sql = format!(
+            "create table if not exists inbox (seq bigint not null primary key, events bigint not null, body {blob} not null)"
+        );
         pool.execute(sqlx::AssertSqlSafe(sql)).await?;
     }
     // A crash between a batch's commit and the removal of its groups leaves groups that are sealed already.
@@ -188,7 +188,8 @@ impl Inbox {
                 return Ok(groups);
             }
             for row in page {
-                let group = Group { seq: row.try_get("seq")?, events: row.try_get("events")?, body: row.try_get("body")? };
+                let group =
+                    Group { seq: row.try_get("seq")?, events: row.try_get("events")?, body: row.try_get("body")? };
                 after = group.seq;
                 events += group.events.unsigned_abs();
                 if events > events_max && !groups.is_empty() {

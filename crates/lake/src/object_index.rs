@@ -276,10 +276,7 @@ impl Lake {
 }
 
 /// Moves levels forward to `until_us`; says whether some are left for the next transaction.
-async fn close_hours(
-    tx: &mut Transaction<'static, Any>,
-    until_us: i64,
-) -> Result<(Vec<UsageRecord>, bool), LakeError> {
+async fn close_hours(tx: &mut Transaction<'static, Any>, until_us: i64) -> Result<(Vec<UsageRecord>, bool), LakeError> {
     let sql = "select realm_id, org_id, user_id, bucket, org_path, bytes, ticked_us
                  from s3_level
                 where ticked_us < $1
@@ -292,7 +289,8 @@ async fn close_hours(
         }
         let owner = owner_from(&row, parsed(&row, "realm_id")?)?;
         let changes = take_changes(tx, &owner, until_us).await?;
-        let bytes = integrate(&owner, row.try_get("bytes")?, row.try_get("ticked_us")?, until_us, &changes, &mut records);
+        let bytes =
+            integrate(&owner, row.try_get("bytes")?, row.try_get("ticked_us")?, until_us, &changes, &mut records);
         let sql = "update s3_level set bytes = $5, ticked_us = $6
                     where realm_id = $1 and org_id = $2 and user_id = $3 and bucket = $4";
         sqlx::query(sql)
@@ -324,8 +322,10 @@ async fn take_changes(
         .bind(until_us)
         .fetch_all(&mut **tx)
         .await?;
-    let mut changes =
-        rows.iter().map(|row| Ok((row.try_get("at_us")?, row.try_get("delta_bytes")?))).collect::<Result<Vec<_>, LakeError>>()?;
+    let mut changes = rows
+        .iter()
+        .map(|row| Ok((row.try_get("at_us")?, row.try_get("delta_bytes")?)))
+        .collect::<Result<Vec<_>, LakeError>>()?;
     changes.sort_unstable();
     Ok(changes)
 }

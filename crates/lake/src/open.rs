@@ -54,7 +54,8 @@ impl Lake {
     ) -> Result<Self, LakeError> {
         sqlx::any::install_default_drivers();
         let files = folder.join("files");
-        std::fs::create_dir_all(&files).map_err(|source| LakeError::Io { path: files.display().to_string(), source })?;
+        std::fs::create_dir_all(&files)
+            .map_err(|source| LakeError::Io { path: files.display().to_string(), source })?;
         let engine = if postgres_url.is_some() { Engine::Postgres } else { Engine::Sqlite };
         let sqlite_url = |name: &str| format!("sqlite://{}?mode=rwc", folder.join(name).display());
         let catalog_url = postgres_url.map_or_else(|| sqlite_url("lake.db"), str::to_owned);

@@ -233,9 +233,7 @@ impl FileWriter {
     }
 
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
-        self.writer
-            .write(batch)
-            .map_err(|source| LakeError::Parquet { path: self.full.display().to_string(), source })
+        self.writer.write(batch).map_err(|source| LakeError::Parquet { path: self.full.display().to_string(), source })
     }
 
     /// Bytes written so far, about.
@@ -246,13 +244,14 @@ impl FileWriter {
     /// Ends the file and makes it durable, its folder entry included.
     pub(crate) fn finish(mut self) -> Result<WrittenFile, LakeError> {
         let name = self.full.display().to_string();
-        let metadata =
-            self.writer.finish().map_err(|source| LakeError::Parquet { path: name.clone(), source })?;
+        let metadata = self.writer.finish().map_err(|source| LakeError::Parquet { path: name.clone(), source })?;
         let io = |source| LakeError::Io { path: name.clone(), source };
         let file = self.writer.inner();
         file.sync_all().map_err(io)?;
         let bytes = file.metadata().map_err(io)?.len();
-        File::open(self.full.parent().expect("a file has a folder")).and_then(|folder| folder.sync_all()).map_err(io)?;
+        File::open(self.full.parent().expect("a file has a folder"))
+            .and_then(|folder| folder.sync_all())
+            .map_err(io)?;
         let footer_bytes = footer_length(&self.full).map_err(io)?;
         let rows = metadata.file_metadata().num_rows();
         let bytes = i64::try_from(bytes).expect("a file is smaller than 2^63 bytes");

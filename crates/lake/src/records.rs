@@ -4,9 +4,9 @@ use crate::catalog::live_files;
 use crate::error::LakeError;
 use crate::open::Lake;
 use crate::parquet_file;
+use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::RecordBatch;
 use base::{OrgId, Period, QuantityNano, RealmId, UserId};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::collections::BTreeSet;
@@ -79,7 +79,8 @@ impl Lake {
         files.retain(|file| file.may_hold(&realm, filter.period, filter.as_of));
         let table = self.inner.table_folder();
         let work = move || {
-            let mut best: std::collections::BTreeMap<(i64, String, String), StoredRecord> = std::collections::BTreeMap::new();
+            let mut best: std::collections::BTreeMap<(i64, String, String), StoredRecord> =
+                std::collections::BTreeMap::new();
             for file in &files {
                 let path = table.join(&file.path);
                 let (handle, metadata) = parquet_file::open(&path)?;
@@ -111,7 +112,8 @@ fn collect(
         dictionary.values().as_string::<i32>().value(dictionary.keys().value(row) as usize)
     };
     let plain = |column: usize, row: usize| batch.column(column).as_string::<i32>().value(row);
-    let instant = |column: usize, row: usize| batch.column(column).as_primitive::<TimestampMicrosecondType>().value(row);
+    let instant =
+        |column: usize, row: usize| batch.column(column).as_primitive::<TimestampMicrosecondType>().value(row);
     let orgs: Option<BTreeSet<String>> =
         filter.orgs.as_ref().map(|orgs| orgs.iter().map(ToString::to_string).collect());
     let user = filter.user.map(|user| user.to_string());

@@ -203,7 +203,8 @@ impl<'a> Worker<'a> {
         );
         let dimensions = self.column(batch.column(4), |_, _| true, by.dimensions);
         let keys = |column: usize| batch.column(column).as_dictionary::<Int32Type>().keys().values().clone();
-        let (realm_keys, org_keys, user_keys, meter_keys, dimension_keys) = (keys(0), keys(1), keys(2), keys(3), keys(4));
+        let (realm_keys, org_keys, user_keys, meter_keys, dimension_keys) =
+            (keys(0), keys(1), keys(2), keys(3), keys(4));
         let quantities = batch.column(5).as_primitive::<Decimal128Type>().values();
         let starts = batch.column(6).as_primitive::<TimestampMicrosecondType>().values();
         let batches = batch.column(7).as_primitive::<Int64Type>().values();
@@ -324,9 +325,12 @@ impl Whole {
         for (place, id) in (0_u32..).zip(order) {
             rank[id as usize] = place;
         }
-        let at = |id: u32| rank[id as usize];
-        let mut rows: Vec<(Key, Sum)> = self.sums.into_iter().collect();
-        rows.sort_unstable_by_key(|(key, _)| (at(key.org), at(key.user), at(key.meter), at(key.dimensions), key.bucket));
+        let at = |id: u32| u128::from(rank[id as usize]);
+        let place = |key: &Key| (at(key.org) << 96) | (at(key.user) << 64) | (at(key.meter) << 32) | at(key.dimensions);
+        let mut placed: Vec<(u128, i64, Key, Sum)> =
+            self.sums.into_iter().map(|(key, sum)| (place(&key), key.bucket, key, sum)).collect();
+        placed.sort_unstable_by_key(|(place, bucket, ..)| (*place, *bucket));
+        let rows: Vec<(Key, Sum)> = placed.into_iter().map(|(_, _, key, sum)| (key, sum)).collect();
         let damaged = |_| LakeError::Corrupt("an id in a lake file is damaged".to_owned());
         let mut orgs: SmallMap<u32, Option<OrgId>> = SmallMap::default();
         let mut users: SmallMap<u32, Option<UserId>> = SmallMap::default();

@@ -133,8 +133,9 @@ pub(crate) struct Loaded {
 
 /// Reads file, environment and flags.
 pub(crate) fn load(args: &ConfigArgs) -> Result<Loaded, Exit> {
-    let variables: Vec<(String, String)> =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+    let variables: Vec<(String, String)> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
     load_from(args, Path::new("meterhouse.toml"), &variables)
 }
 
@@ -204,7 +205,9 @@ fn validate(config: &Config) -> Result<(), Exit> {
             return wrong(key, value, "is not an address with port such as 127.0.0.1:8080");
         }
     }
-    for (key, value) in [("console.public_url", &config.console.public_url), ("gateway.public_url", &config.gateway.public_url)] {
+    for (key, value) in
+        [("console.public_url", &config.console.public_url), ("gateway.public_url", &config.gateway.public_url)]
+    {
         if !value.is_empty() && !value.starts_with("http://") && !value.starts_with("https://") {
             return wrong(key, value, "is not an address that begins with http:// or https://");
         }
@@ -269,7 +272,8 @@ mod tests {
         let path = folder.path().join("m.toml");
         std::fs::write(&path, text).unwrap();
         let args = ConfigArgs { config: Some(path), data_dir: None };
-        let variables: Vec<_> = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let variables: Vec<_> =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         load_from(&args, Path::new("/nowhere"), &variables)
     }
 
@@ -294,7 +298,8 @@ mod tests {
 
     #[test]
     fn environment_beats_the_file() {
-        let loaded = load_text("[console]\nlisten = \"127.0.0.1:1\"", &[("METERHOUSE_CONSOLE_LISTEN", "127.0.0.1:2")]).unwrap();
+        let loaded =
+            load_text("[console]\nlisten = \"127.0.0.1:1\"", &[("METERHOUSE_CONSOLE_LISTEN", "127.0.0.1:2")]).unwrap();
         assert_eq!(loaded.config.console.listen, "127.0.0.1:2");
         assert_eq!(loaded.origins["console.listen"], "environment METERHOUSE_CONSOLE_LISTEN");
         assert_eq!(loaded.config.gateway, Gateway::default());

@@ -50,7 +50,8 @@ fn vault_key(config: &Config, world: &dyn World) -> Result<[u8; 32], Exit> {
         return Err(wrong("must hold 64 hex digits"));
     }
     for (index, byte) in key.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).map_err(|_| wrong("must hold 64 hex digits"))?;
+        *byte =
+            u8::from_str_radix(&text[2 * index..2 * index + 2], 16).map_err(|_| wrong("must hold 64 hex digits"))?;
     }
     Ok(key)
 }
@@ -104,7 +105,9 @@ pub(crate) struct Running {
 }
 
 async fn listen(key: &str, address: &str) -> Result<TcpListener, Exit> {
-    TcpListener::bind(address).await.map_err(|error| Exit::failed(format!("{key}: cannot listen at {address}: {error}")))
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| Exit::failed(format!("{key}: cannot listen at {address}: {error}")))
 }
 
 async fn stopped(mut stop: watch::Receiver<bool>) {
@@ -118,7 +121,8 @@ pub(crate) async fn start(config: &Config, app: Arc<App>, key: [u8; 32], timers:
     let gateway = listen("gateway.listen", &config.gateway.listen).await?;
     let address = |listener: &TcpListener| listener.local_addr().map_err(|error| Exit::failed(error.to_string()));
     let (console_address, gateway_address) = (address(&console)?, address(&gateway)?);
-    let or_else = |text: &str, address: SocketAddr| if text.is_empty() { format!("http://{address}") } else { text.to_owned() };
+    let or_else =
+        |text: &str, address: SocketAddr| if text.is_empty() { format!("http://{address}") } else { text.to_owned() };
     let web = Web {
         app: app.clone(),
         s3_url: or_else(&config.gateway.public_url, gateway_address),
@@ -128,7 +132,8 @@ pub(crate) async fn start(config: &Config, app: Arc<App>, key: [u8; 32], timers:
     settings.domain = Some(config.gateway.domain.clone()).filter(|domain| !domain.is_empty());
     settings.region = Some(config.gateway.region.clone()).filter(|region| !region.is_empty());
     settings.public_url = Some(config.gateway.public_url.clone()).filter(|url| !url.is_empty());
-    let public_host = config.gateway.public_url.split_once("://").map(|(_, host)| host.trim_end_matches('/').to_owned());
+    let public_host =
+        config.gateway.public_url.split_once("://").map(|(_, host)| host.trim_end_matches('/').to_owned());
     settings.public_hosts = public_host.into_iter().collect();
     let s3 = Arc::new(gateway::Gateway::new(AppPort(app.clone()), app.s3_client(), app.world(), settings));
     let (stop, stop_seen) = watch::channel(false);

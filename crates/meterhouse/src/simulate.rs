@@ -41,7 +41,8 @@ pub(crate) async fn run(command: SimCommand) -> Result<(), Exit> {
     let address = format!("127.0.0.1:{}", args.port);
     let listener = TcpListener::bind(&address).await;
     let listener = listener.map_err(|error| Exit::failed(format!("--port: cannot listen at {address}: {error}")))?;
-    let store = S3Store::start(listener, vec![(args.access_key, secret)], args.data_dir, Arc::new(MachineWorld::default()));
+    let store =
+        S3Store::start(listener, vec![(args.access_key, secret)], args.data_dir, Arc::new(MachineWorld::default()));
     println!("s3 http://{}", store.addr());
     wait_for_end().await?;
     store.stop().await;

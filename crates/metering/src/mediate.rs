@@ -69,11 +69,10 @@ fn s3_records(org_path: &str, request: &S3Request) -> Vec<UsageRecord> {
         kind: RecordKind::Usage,
         attributes,
     };
-    let by_class = with_bucket(&[("billed", billed), ("class", request.class.code()), ("operation", &request.operation)]);
+    let by_class =
+        with_bucket(&[("billed", billed), ("class", request.class.code()), ("operation", &request.operation)]);
     let mut records = vec![record("", S3_REQUESTS, 1, by_class, attributes(request))];
-    for (suffix, meter, bytes) in
-        [(".in", S3_BYTES_IN, request.bytes_in), (".out", S3_BYTES_OUT, request.bytes_out)]
-    {
+    for (suffix, meter, bytes) in [(".in", S3_BYTES_IN, request.bytes_in), (".out", S3_BYTES_OUT, request.bytes_out)] {
         if bytes > 0 {
             records.push(record(suffix, meter, bytes, with_bucket(&[]), "{}".to_owned()));
         }
@@ -145,15 +144,28 @@ mod tests {
         let records = mediated(request());
         let meters: Vec<_> = records.iter().map(|r| (r.meter.as_str(), r.quantity.to_string())).collect();
         assert_eq!(meters, [("s3.requests", "1".to_owned()), ("s3.bytes_in", "100".to_owned())]);
-        assert_eq!(records[0].dimensions_json(), r#"{"billed":"yes","bucket":"photos","class":"A","operation":"PutObject"}"#);
+        assert_eq!(
+            records[0].dimensions_json(),
+            r#"{"billed":"yes","bucket":"photos","class":"A","operation":"PutObject"}"#
+        );
         assert_eq!(mediated(request()), records, "replay gives the same records");
     }
 
     #[test]
     fn refusals_and_server_errors_are_free() {
-        for (status, billed) in
-            [(200, true), (206, true), (304, true), (404, true), (412, true), (401, false), (403, false), (429, false), (499, false), (500, false), (503, false)]
-        {
+        for (status, billed) in [
+            (200, true),
+            (206, true),
+            (304, true),
+            (404, true),
+            (412, true),
+            (401, false),
+            (403, false),
+            (429, false),
+            (499, false),
+            (500, false),
+            (503, false),
+        ] {
             assert_eq!(is_billed(status, RequestClass::B), billed, "{status}");
         }
         assert!(!is_billed(204, RequestClass::Free));

@@ -222,7 +222,11 @@ fn validate_tiers(tiers: &[Tier], at: &dyn Fn(&str) -> String) -> Result<(), Boo
             None if last => {}
             None => return Err(BookError::new(field("up_to"), "null", "is open, but only the last tier may be")),
             Some(bound) if last => {
-                return Err(BookError::new(field("up_to"), bound, "leaves everything above it without a price; the last tier must be open"));
+                return Err(BookError::new(
+                    field("up_to"),
+                    bound,
+                    "leaves everything above it without a price; the last tier must be open",
+                ));
             }
             Some(bound) if bound <= below || bound.0 > 1_000_000_000_000_000 * NANO => {
                 return Err(BookError::new(field("up_to"), bound, &format!("must be above {below} and at most 10^15")));

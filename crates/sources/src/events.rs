@@ -91,9 +91,8 @@ pub fn parse(raw: &str, realm: RealmId, default_org: OrgId, now_us: i64) -> Resu
         "" => default_org,
         text => text.parse().map_err(|_| reject("subject", text, "is not an organisation id such as org_..."))?,
     };
-    let instant = |field: &str, text: &str| {
-        period::parse_instant(text).map_err(|error| reject(field, text, &format!("{error}")))
-    };
+    let instant =
+        |field: &str, text: &str| period::parse_instant(text).map_err(|error| reject(field, text, &format!("{error}")));
     let start_us = if event.time.is_empty() { now_us } else { instant("time", &event.time)? };
     let end_us = event.data.end.as_deref().map_or(Ok(start_us), |text| instant("data.end", text))?;
     let quantity = match &event.data.quantity {
@@ -118,7 +117,10 @@ pub fn parse(raw: &str, realm: RealmId, default_org: OrgId, now_us: i64) -> Resu
         start_us,
         end_us,
         kind: event.data.kind.unwrap_or(RecordKind::Usage),
-        attributes: event.data.attributes.map_or_else(|| "{}".to_owned(), |map| serde_json::Value::Object(map).to_string()),
+        attributes: event
+            .data
+            .attributes
+            .map_or_else(|| "{}".to_owned(), |map| serde_json::Value::Object(map).to_string()),
     };
     metering::record::check(&record, now_us)?;
     let long = record.dimensions.iter().find(|(name, value)| name.len() > 64 || value.len() > 256);
@@ -162,7 +164,10 @@ mod tests {
     #[test]
     fn a_good_event_is_usage() {
         let record = event("").unwrap();
-        assert_eq!((record.org, record.quantity.to_string().as_str(), record.meter.as_str()), (OrgId(2), "1.5", "vm.hours"));
+        assert_eq!(
+            (record.org, record.quantity.to_string().as_str(), record.meter.as_str()),
+            (OrgId(2), "1.5", "vm.hours")
+        );
         assert_eq!(event("data.quantity=7").unwrap().quantity, QuantityNano::units(7));
     }
 

@@ -40,7 +40,8 @@ pub async fn access_key(store: &Store, key_id: &str) -> Result<Option<(RealmId, 
            from access_key
           where key_id = $1"
     );
-    let found = tx.across(sql, params![key_id], |row| Ok((row.parsed("realm_id")?, crate::keys::from_row(row)?))).await?;
+    let found =
+        tx.across(sql, params![key_id], |row| Ok((row.parsed("realm_id")?, crate::keys::from_row(row)?))).await?;
     tx.commit().await?;
     Ok(found.into_iter().next())
 }

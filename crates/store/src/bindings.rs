@@ -17,8 +17,8 @@ pub struct Held {
 
 fn from_row(row: &Row) -> Result<Held, StoreError> {
     let code = row.text("role")?;
-    let role = Role::from_code(&code)
-        .ok_or_else(|| StoreError::Corrupt { column: "role".to_owned(), value: code.clone() })?;
+    let role =
+        Role::from_code(&code).ok_or_else(|| StoreError::Corrupt { column: "role".to_owned(), value: code.clone() })?;
     let binding = Binding { role, scope: row.parsed("scope_org_id")? };
     Ok(Held { id: row.parsed("binding_id")?, user: row.parsed("user_id")?, binding })
 }

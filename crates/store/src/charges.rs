@@ -75,8 +75,7 @@ pub async fn replace(tx: &mut Tx, run: &RatingRun, charges: &[Charge]) -> Result
     );
     for charge in charges {
         let (quantity, amount) = (charge.quantity.0.to_string(), charge.amount.0.to_string());
-        let values =
-            params![run.buyer, run.period.start_us, charge.item_code.as_str(), charge.org, quantity, amount];
+        let values = params![run.buyer, run.period.start_us, charge.item_code.as_str(), charge.org, quantity, amount];
         tx.execute(sql, values).await?;
     }
     Ok(())

@@ -31,8 +31,8 @@ pub struct Invitation {
 
 fn from_row(row: &Row) -> Result<Invitation, StoreError> {
     let code = row.text("role")?;
-    let role = Role::from_code(&code)
-        .ok_or_else(|| StoreError::Corrupt { column: "role".to_owned(), value: code.clone() })?;
+    let role =
+        Role::from_code(&code).ok_or_else(|| StoreError::Corrupt { column: "role".to_owned(), value: code.clone() })?;
     Ok(Invitation {
         id: row.parsed("invitation_id")?,
         org: row.parsed("org_id")?,

@@ -28,14 +28,8 @@ pub async fn enqueue(tx: &mut Tx, job: &Job) -> Result<(), StoreError> {
          values ($1, $2, $3, $4, $5, $6, 'waiting', $7, 0, 0, '')
          on conflict (realm_id, unique_key) do nothing"
     );
-    let values = params![
-        job.id,
-        job.org,
-        job.kind.as_str(),
-        job.unique_key.as_str(),
-        job.payload_json.as_str(),
-        job.due_us,
-    ];
+    let values =
+        params![job.id, job.org, job.kind.as_str(), job.unique_key.as_str(), job.payload_json.as_str(), job.due_us,];
     tx.execute(sql, values).await?;
     Ok(())
 }

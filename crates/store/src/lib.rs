@@ -6,8 +6,8 @@
 
 mod sql;
 
-pub mod across;
 pub mod accounts;
+pub mod across;
 pub mod agreements;
 pub mod audit;
 pub mod bindings;

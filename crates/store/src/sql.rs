@@ -148,8 +148,20 @@ macro_rules! text_params {
     )*};
 }
 text_params!(
-    AccountId, AgreementId, BindingId, Currency, EntryId, InvitationId, InvoiceId, JobId, MappingId, OrgId, RealmId,
-    RunId, TokenId, UserId
+    AccountId,
+    AgreementId,
+    BindingId,
+    Currency,
+    EntryId,
+    InvitationId,
+    InvoiceId,
+    JobId,
+    MappingId,
+    OrgId,
+    RealmId,
+    RunId,
+    TokenId,
+    UserId
 );
 
 /// Writes a list of values as parameters.

@@ -1,1 +1,96 @@
-//! web
+//! Faces for people and programs: the server-rendered console and the JSON API. They translate requests
+//! into use cases of `app` and answers into pages or JSON; they decide nothing.
+
+pub mod api;
+mod auth;
+pub mod charts;
+pub mod console;
+mod problem;
+mod units;
+
+use app::App;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use std::future::Future;
+use std::sync::Arc;
+
+/// What pages and answers need to know of the installation.
+#[derive(Clone)]
+pub struct Web {
+    /// The application.
+    pub app: Arc<App>,
+    /// Address of the S3 gateway as clients use it: `http://127.0.0.1:9000`.
+    pub s3_url: String,
+    /// Whether the console is reached by https: then cookies demand it.
+    pub https: bool,
+}
+
+/// Serves console and API until `shutdown` ends; requests that run are finished.
+///
+/// # Errors
+/// What the system says about the socket.
+pub async fn serve(
+    listener: tokio::net::TcpListener,
+    web: Web,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    axum::serve(listener, router(web)).with_graceful_shutdown(shutdown).await
+}
+
+/// The console at `/`, the API at `/v1`, health at `/livez` and `/readyz`.
+pub fn router(web: Web) -> Router {
+    Router::new()
+        .merge(console::router())
+        .merge(api::router())
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/assets/meterhouse.css", get(style_sheet))
+        .layer(middleware::from_fn(guard))
+        .with_state(web)
+}
+
+async fn ready(State(web): State<Web>) -> Response {
+    match web.app.ready().await {
+        Ok(()) => "ready\n".into_response(),
+        Err(failure) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {failure}\n")).into_response(),
+    }
+}
+
+async fn style_sheet() -> impl IntoResponse {
+    let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "public, max-age=3600")];
+    (headers, include_str!("../assets/meterhouse.css"))
+}
+
+/// Headers of every answer, and the check that a change comes from our own pages.
+async fn guard(request: Request<Body>, next: Next) -> Response {
+    let is_change = !matches!(*request.method(), axum::http::Method::GET | axum::http::Method::HEAD);
+    let from_elsewhere =
+        request.headers().get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
+    if is_change && from_elsewhere {
+        return (StatusCode::FORBIDDEN, "a change must come from this site\n").into_response();
+    }
+    let is_asset = request.uri().path().starts_with("/assets/");
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let fixed = [
+        (
+            "content-security-policy",
+            "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+        ),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        ("cross-origin-opener-policy", "same-origin"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if !is_asset && !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
+}

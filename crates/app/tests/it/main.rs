@@ -145,7 +145,10 @@ async fn a_month_is_billed_once(bench: Bench) {
     let again = bench.close("2026-09").await;
     assert_eq!((again.papers.len(), again.kept.len()), (0, 2));
     let balances = bills::balances(&bench.cx, bench.cx.realm.root()).await.unwrap();
-    assert_eq!(balances.iter().map(|(_, account, sum)| (account.as_str(), sum.0)).collect::<Vec<_>>(), [("receivable", 333), ("revenue", -333)]);
+    assert_eq!(
+        balances.iter().map(|(_, account, sum)| (account.as_str(), sum.0)).collect::<Vec<_>>(),
+        [("receivable", 333), ("revenue", -333)]
+    );
     // Sixteen at once: still one paper.
     let mut tasks = Vec::new();
     bench.use_hours(bench.blue, "b", "2026-10-01T00:00:00Z", "1").await;
@@ -162,7 +165,14 @@ async fn a_month_is_billed_once(bench: Bench) {
 }
 
 async fn departments_tile_the_customers_bill(bench: Bench) {
-    bench.price(bench.customer, "2026-09", r#"{"model":"graduated","tiers":[{"up_to":"10","rate":"0.1"},{"up_to":null,"rate":"0.03"}]}"#).await.unwrap();
+    bench
+        .price(
+            bench.customer,
+            "2026-09",
+            r#"{"model":"graduated","tiers":[{"up_to":"10","rate":"0.1"},{"up_to":null,"rate":"0.03"}]}"#,
+        )
+        .await
+        .unwrap();
     bench.at("2026-09-20T00:00:00Z");
     bench.use_hours(bench.red, "a", "2026-09-09T10:00:00Z", "7").await;
     bench.use_hours(bench.blue, "b", "2026-09-09T11:00:00Z", "13.7").await;
@@ -174,7 +184,8 @@ async fn departments_tile_the_customers_bill(bench: Bench) {
         let edge = edges.iter().find(|edge| edge.buyer.id == org).unwrap();
         pricing::edge::total(&edge.charges).unwrap().0
     };
-    let own: i128 = edges[0].charges.iter().filter(|charge| charge.org == bench.customer).map(|charge| charge.amount.0).sum();
+    let own: i128 =
+        edges[0].charges.iter().filter(|charge| charge.org == bench.customer).map(|charge| charge.amount.0).sum();
     assert_eq!(total(bench.customer).to_string(), "1321030000000"); // 10 x 0.1 + 10.701 x 0.03
     assert_eq!(total(bench.red) + total(bench.blue) + own, total(bench.customer));
     // A department with prices of its own is rated by itself; its sister is not touched.
@@ -186,7 +197,14 @@ async fn departments_tile_the_customers_bill(bench: Bench) {
 }
 
 async fn late_usage_becomes_an_adjustment(bench: Bench) {
-    bench.price(bench.customer, "2026-09", r#"{"model":"volume","tiers":[{"up_to":"10","rate":"1"},{"up_to":null,"rate":"0.5"}]}"#).await.unwrap();
+    bench
+        .price(
+            bench.customer,
+            "2026-09",
+            r#"{"model":"volume","tiers":[{"up_to":"10","rate":"1"},{"up_to":null,"rate":"0.5"}]}"#,
+        )
+        .await
+        .unwrap();
     bench.at("2026-09-20T00:00:00Z");
     bench.use_hours(bench.red, "a", "2026-09-09T10:00:00Z", "10").await;
     bench.at("2026-10-01T00:00:01Z");
@@ -341,12 +359,16 @@ async fn the_audit_chain_holds(bench: Bench) {
 }
 
 async fn prices_refuse_nonsense(bench: Bench) {
-    let hole = r#"{"model":"graduated","tiers":[{"from":"0","up_to":"10","rate":"1"},{"from":"11","up_to":null,"rate":"1"}]}"#;
+    let hole =
+        r#"{"model":"graduated","tiers":[{"from":"0","up_to":"10","rate":"1"},{"from":"11","up_to":null,"rate":"1"}]}"#;
     let failure = bench.price(bench.customer, "2026-09", hole).await.unwrap_err();
     assert_eq!((failure.kind, failure.field.as_str()), (Kind::Invalid, "/items/0/price/tiers/1/from"));
     assert!(failure.text.contains("11") && failure.text.contains("hole"), "{}", failure.text);
     let failure = prices::parse_book(r#"{"currency":"EUX","items":[]}"#).unwrap_err();
     assert!(failure.text.contains("EUX"), "{}", failure.text);
-    assert_eq!(bench.price(bench.customer, "September", r#"{"model":"flat","amount":"1"}"#).await.unwrap_err().kind, Kind::Invalid);
+    assert_eq!(
+        bench.price(bench.customer, "September", r#"{"model":"flat","amount":"1"}"#).await.unwrap_err().kind,
+        Kind::Invalid
+    );
     assert!(prices::history(&bench.cx, bench.customer).await.unwrap().is_empty(), "nothing is half-written");
 }

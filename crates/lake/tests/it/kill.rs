@@ -96,8 +96,7 @@ async fn the_kill_test_bites() {
     let folder = TempFolder::new("kill-control");
     let mut lost = 0;
     for cycle in 0..20_u64 {
-        let acks: BTreeSet<u64> =
-            run_and_kill(folder.path(), 1 + cycle * 1_000_000, 5, true).into_iter().collect();
+        let acks: BTreeSet<u64> = run_and_kill(folder.path(), 1 + cycle * 1_000_000, 5, true).into_iter().collect();
         let found = counted(folder.path(), cycle).await;
         lost += acks.difference(&found).count();
         if lost > 0 {

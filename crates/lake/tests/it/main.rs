@@ -37,7 +37,10 @@ impl Bench {
             Engine::Postgres => {
                 let url = testkit::postgres_database(&format!("lake_{name}"));
                 // The store makes the role; here the lake stands alone.
-                testkit::run_psql(&url, "do $$ begin create role meterhouse_app nologin; exception when others then null; end $$");
+                testkit::run_psql(
+                    &url,
+                    "do $$ begin create role meterhouse_app nologin; exception when others then null; end $$",
+                );
                 testkit::run_psql(&url, "grant meterhouse_app to current_user");
                 Some(url)
             }
@@ -290,8 +293,18 @@ async fn storage_is_an_exact_integral(bench: Bench) {
     let all = [
         request(1, OCTOBER_US + 10 * second, 1, put("o1", 100)),
         request(2, OCTOBER_US + 1_000 * second, 2, put("o1", 40)),
-        request(3, OCTOBER_US + 2_000 * second, 1, vec![ObjectChange::PutPart { upload: upload(), part: 1, size_bytes: 7 }]),
-        request(4, OCTOBER_US + 2_000 * second, 1, vec![ObjectChange::PutPart { upload: upload(), part: 2, size_bytes: 7 }]),
+        request(
+            3,
+            OCTOBER_US + 2_000 * second,
+            1,
+            vec![ObjectChange::PutPart { upload: upload(), part: 1, size_bytes: 7 }],
+        ),
+        request(
+            4,
+            OCTOBER_US + 2_000 * second,
+            1,
+            vec![ObjectChange::PutPart { upload: upload(), part: 2, size_bytes: 7 }],
+        ),
         request(5, OCTOBER_US + 3_000 * second, 1, vec![ObjectChange::EndUpload { upload: upload() }]),
         request(6, OCTOBER_US + 2 * HOUR_US, 2, vec![ObjectChange::Delete { object: "o1".into() }]),
     ];

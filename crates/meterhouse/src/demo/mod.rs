@@ -80,7 +80,10 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Exit> {
     }
     let (app, key) = open_app(&config, world.clone()).await?;
     let planted = plan::plant(&app, [&fast, &archive], &name).await?;
-    println!("1/3 planted: {} people in 3 departments and 2 customers, 2 upstream accounts, 8 mappings", planted.people.len());
+    println!(
+        "1/3 planted: {} people in 3 departments and 2 customers, 2 upstream accounts, 8 mappings",
+        planted.people.len()
+    );
     let mut running = start(&config, app.clone(), key, false).await?;
     let shown = |day: usize, days: usize, sent: &traffic::Sent| {
         if day % 5 == 0 || day == days {
@@ -90,7 +93,12 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Exit> {
     let sent = traffic::send_month(&app, &world, running.gateway, &planted.people, (month, &zone), shown).await?;
     world.set(month.end_us + base::period::HOUR_US);
     let closed = bills::close_month(&planted.cx, planted.cx.realm.root(), &name, true).await?;
-    println!("3/3 closed {name}: {} papers issued, {} requests of which {} refused", closed.papers.len(), sent.requests, sent.refused);
+    println!(
+        "3/3 closed {name}: {} papers issued, {} requests of which {} refused",
+        closed.papers.len(),
+        sent.requests,
+        sent.refused
+    );
     print_table(&planted, &name, month).await?;
     write_papers(&planted, &closed.papers, &folder).await?;
     world.reset();
@@ -141,7 +149,10 @@ async fn print_table(planted: &Planted, month: &str, period: Period) -> Result<(
     }
     let papers = bills::list(cx, root).await?;
     println!();
-    println!("{:<22} {:>12} {:>10} {:>10} {:>12} {:>12} {:>14}", "department", "GB-months", "writes", "reads", "GB in", "GB out", "amount");
+    println!(
+        "{:<22} {:>12} {:>10} {:>10} {:>12} {:>12} {:>14}",
+        "department", "GB-months", "writes", "reads", "GB in", "GB out", "amount"
+    );
     let mut orgs = app::orgs::subtree(cx, root).await?;
     let customer_of = |org: &app::rows::Org| if org.parent == Some(root) { Some(org.id) } else { org.parent };
     orgs.sort_by_key(|org| (customer_of(org), org.parent != Some(root), org.id));
@@ -198,7 +209,10 @@ fn print_access(planted: &Planted, folder: &Path, console: std::net::SocketAddr,
     println!("  department head  {}   password {}", planted.head_email, planted.password);
     println!();
     println!("S3 at http://{gateway} as {} (bucket {}):", person.email, person.buckets[0]);
-    println!("  export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={} AWS_DEFAULT_REGION=us-east-1", person.key_id, person.secret);
+    println!(
+        "  export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={} AWS_DEFAULT_REGION=us-east-1",
+        person.key_id, person.secret
+    );
     println!("  aws --endpoint-url http://{gateway} s3 ls s3://{}/", person.buckets[0]);
     println!(
         "  rclone lsd \":s3,provider=Other,endpoint='http://{gateway}',access_key_id={},secret_access_key={}:{}\"",

@@ -152,8 +152,10 @@ pub(super) async fn plant(app: &Arc<App>, stores: [&S3Store; 2], month: &str) ->
     let (cx, _) = create(app, new).await?;
     let root = cx.realm.root();
     let mut builder = Builder { cx: cx.clone(), people: Vec::new() };
-    let acme = orgs::create_child(&cx, root, child("Acme Biotech", "customer", &["Labstrasse 7", "10115 Berlin"])).await?.id;
-    let harbor = orgs::create_child(&cx, root, child("Blue Harbor Media", "customer", &["Pier 3", "20457 Hamburg"])).await?.id;
+    let acme =
+        orgs::create_child(&cx, root, child("Acme Biotech", "customer", &["Labstrasse 7", "10115 Berlin"])).await?.id;
+    let harbor =
+        orgs::create_child(&cx, root, child("Blue Harbor Media", "customer", &["Pier 3", "20457 Hamburg"])).await?.id;
     let research = orgs::create_child(&cx, acme, child("Research", "department", &[])).await?.id;
     let imaging = orgs::create_child(&cx, acme, child("Imaging", "department", &[])).await?.id;
     let finance = orgs::create_child(&cx, acme, child("Finance", "department", &[])).await?.id;

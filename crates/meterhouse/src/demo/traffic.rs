@@ -63,8 +63,13 @@ pub(super) async fn send_month(
                 if quiet || (index + no + share) % 3 == 2 {
                     continue;
                 }
-                let upstream =
-                    Upstream::new(&format!("http://{gateway}"), "us-east-1", Style::Path, &person.key_id, &person.secret);
+                let upstream = Upstream::new(
+                    &format!("http://{gateway}"),
+                    "us-east-1",
+                    Style::Path,
+                    &person.key_id,
+                    &person.secret,
+                );
                 let upstream = upstream.map_err(failed)?;
                 let mut session = Session { client: &client, upstream, world, dice: &mut dice, sent: &mut sent };
                 session.work(person, no).await?;
@@ -86,7 +91,9 @@ impl Session<'_> {
     fn body(&mut self, size: u64) -> Bytes {
         let mut bytes = Vec::with_capacity(size as usize + 8);
         while bytes.len() < size as usize {
-            bytes.extend_from_slice(&self.dice.roll(u64::from(u32::MAX)).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
+            bytes.extend_from_slice(
+                &self.dice.roll(u64::from(u32::MAX)).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes(),
+            );
         }
         bytes.truncate(size as usize);
         Bytes::from(bytes)
@@ -95,7 +102,12 @@ impl Session<'_> {
     async fn work(&mut self, person: &Person, day: usize) -> Result<(), Exit> {
         let bucket = person.buckets[self.dice.roll(person.buckets.len() as u64) as usize];
         let folder = if bucket == "lab-data" && day % 3 == 0 { "archive/" } else { "" };
-        let key = format!("{folder}day-{:02}/{}-{}.bin", day + 1, person.email.split('@').next().unwrap_or("x"), self.dice.roll(4));
+        let key = format!(
+            "{folder}day-{:02}/{}-{}.bin",
+            day + 1,
+            person.email.split('@').next().unwrap_or("x"),
+            self.dice.roll(4)
+        );
         let size = 8_192 + self.dice.roll(180_000);
         let body = self.body(size);
         let now_us = self.count();
@@ -145,7 +157,8 @@ impl Session<'_> {
         if self.dice.roll(5) == 0 {
             self.client.abort_multipart_upload(&self.upstream, bucket, &key, &upload, now_us).await.map_err(failed)?;
         } else {
-            let done = self.client.complete_multipart_upload(&self.upstream, bucket, &key, &upload, &parts, now_us).await;
+            let done =
+                self.client.complete_multipart_upload(&self.upstream, bucket, &key, &upload, &parts, now_us).await;
             done.map_err(failed)?;
         }
         Ok(())
@@ -171,7 +184,8 @@ impl Session<'_> {
 
     async fn refused_write(&mut self, bucket: &str) -> Result<(), Exit> {
         let now_us = self.count();
-        let tried = self.client.put_object(&self.upstream, bucket, "not-allowed.bin", Bytes::from_static(b"x"), now_us).await;
+        let tried =
+            self.client.put_object(&self.upstream, bucket, "not-allowed.bin", Bytes::from_static(b"x"), now_us).await;
         match tried {
             Err(error) if error.status() == 403 => {
                 self.sent.refused += 1;

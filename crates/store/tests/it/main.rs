@@ -3,7 +3,10 @@
 use access::{Action, Actor, Binding, Grant, Place, Role, decide, decide_job};
 use base::{AgreementId, BindingId, Currency, InvoiceId, JobId, OrgId, Period, RealmId, UserId, World, Zone};
 use billing::InvoiceKind;
-use store::{Engine, Store, StoreError, accounts, across, agreements, audit, bindings, charges, entries, invoices, jobs, orgs, users};
+use store::{
+    Engine, Store, StoreError, accounts, across, agreements, audit, bindings, charges, entries, invoices, jobs, orgs,
+    users,
+};
 use testkit::{TempFolder, TestWorld};
 
 /// One engine with two realms on it, alike but for their amounts.
@@ -40,9 +43,12 @@ impl Bench {
     async fn plant(&self, realm: RealmId) {
         let mut tx = self.store.write(&self.grant(realm)).await.unwrap();
         orgs::insert_realm(&mut tx, realm, "Realm", 1).await.unwrap();
-        for (id, parent, name) in
-            [(realm.root(), None, "Provider"), (OrgId(5), Some(realm.root()), "Customer"), (OrgId(6), Some(OrgId(5)), "A"), (OrgId(7), Some(OrgId(5)), "B")]
-        {
+        for (id, parent, name) in [
+            (realm.root(), None, "Provider"),
+            (OrgId(5), Some(realm.root()), "Customer"),
+            (OrgId(6), Some(OrgId(5)), "A"),
+            (OrgId(7), Some(OrgId(5)), "B"),
+        ] {
             orgs::insert(&mut tx, &org(id, parent, name)).await.unwrap();
         }
         users::insert(&mut tx, &user(UserId(9), "ann@example.com")).await.unwrap();
@@ -138,7 +144,8 @@ async fn twins_never_see_each_other(bench: Bench) {
     let mut tx = bench.store.read(&bench.grant(RealmId(77))).await.unwrap();
     assert!(orgs::get(&mut tx, OrgId(5)).await.is_err());
     // The grant names the realm; there is no way to read with one and mean another.
-    let actor = Actor { realm: bench.own, user: UserId(9), bindings: vec![Binding { role: Role::Admin, scope: OrgId(5) }] };
+    let actor =
+        Actor { realm: bench.own, user: UserId(9), bindings: vec![Binding { role: Role::Admin, scope: OrgId(5) }] };
     let foreign = Place { realm: bench.twin, path: vec![bench.twin.root(), OrgId(5)] };
     assert!(decide(&actor, Action::ReadOrg, &foreign).is_err());
 }
@@ -273,13 +280,18 @@ async fn charges_are_replaced_as_a_whole(bench: Bench) {
         for turn in 1..=2 {
             let mut tx = bench.store.write(&bench.grant(realm)).await.unwrap();
             let big = 10_i128.pow(30) * factor * turn;
-            charges::replace(&mut tx, &run(turn as i64), &[charge("a", big), charge("b", -big)][..turn as usize]).await.unwrap();
+            charges::replace(&mut tx, &run(turn as i64), &[charge("a", big), charge("b", -big)][..turn as usize])
+                .await
+                .unwrap();
             tx.commit().await.unwrap();
         }
     }
     let mut tx = bench.store.read(&bench.grant(bench.own)).await.unwrap();
     let found = charges::of(&mut tx, OrgId(5), october.start_us).await.unwrap();
-    assert_eq!(found.iter().map(|charge| charge.amount.0).collect::<Vec<_>>(), [2 * 10_i128.pow(30), -2 * 10_i128.pow(30)]);
+    assert_eq!(
+        found.iter().map(|charge| charge.amount.0).collect::<Vec<_>>(),
+        [2 * 10_i128.pow(30), -2 * 10_i128.pow(30)]
+    );
     assert_eq!(charges::run_of(&mut tx, OrgId(5), october.start_us).await.unwrap().unwrap().watermark, 2);
 }
 
@@ -323,8 +335,10 @@ async fn a_job_is_claimed_once(bench: Bench) {
 }
 
 async fn agreements_have_versions(bench: Bench) {
-    let book: pricing::PriceBook =
-        serde_json::from_str(r#"{"currency":"EUR","items":[{"code":"a","name":"A","meter":"m","price":{"model":"per_unit","rate":"1"}}]}"#).unwrap();
+    let book: pricing::PriceBook = serde_json::from_str(
+        r#"{"currency":"EUR","items":[{"code":"a","name":"A","meter":"m","price":{"model":"per_unit","rate":"1"}}]}"#,
+    )
+    .unwrap();
     let agreement = |from_us| agreements::Agreement {
         id: AgreementId(1),
         seller: bench.own.root(),
@@ -366,7 +380,8 @@ async fn audit_entries_come_back(bench: Bench) {
     assert_eq!(audit::below(&mut tx, OrgId(5), 10).await.unwrap(), std::slice::from_ref(&event));
     assert_eq!(audit::below(&mut tx, OrgId(7), 10).await.unwrap(), []);
     assert_eq!(audit::chain(&mut tx, 0, 10).await.unwrap(), [event]);
-    let held = bindings::Held { id: BindingId(1), user: UserId(9), binding: Binding { role: Role::Admin, scope: OrgId(5) } };
+    let held =
+        bindings::Held { id: BindingId(1), user: UserId(9), binding: Binding { role: Role::Admin, scope: OrgId(5) } };
     bindings::insert(&mut tx, &held, 1).await.unwrap();
     bindings::insert(&mut tx, &held, 1).await.unwrap();
     assert_eq!(bindings::of_user(&mut tx, UserId(9)).await.unwrap(), [held]);
@@ -383,7 +398,11 @@ async fn every_statement_prepares(bench: Bench) {
         let text = std::fs::read_to_string(&path).unwrap();
         for statement in statements_of(&text) {
             count += 1;
-            bench.store.prepare(&statement).await.unwrap_or_else(|error| panic!("{}: {error}\n{statement}", path.display()));
+            bench
+                .store
+                .prepare(&statement)
+                .await
+                .unwrap_or_else(|error| panic!("{}: {error}\n{statement}", path.display()));
         }
     }
     assert!(count > 60, "only {count} statements were found");
@@ -417,7 +436,11 @@ async fn postgres_locks_every_table() {
             and not (c.relrowsecurity and c.relforcerowsecurity
                      and exists (select 1 from pg_policies p where p.tablename = c.relname))").await.unwrap();
     assert_eq!(open, Vec::<String>::new());
-    let owned = bench.store.inspect("select tablename::text from pg_tables where schemaname = 'public' and tableowner = 'meterhouse_app'").await.unwrap();
+    let owned = bench
+        .store
+        .inspect("select tablename::text from pg_tables where schemaname = 'public' and tableowner = 'meterhouse_app'")
+        .await
+        .unwrap();
     assert_eq!(owned, Vec::<String>::new());
     let unset = bench.store.inspect("select count(*)::text from org").await.unwrap();
     assert_eq!(unset, ["0"], "without a realm nothing is seen");

@@ -1,0 +1,208 @@
+//! What each command of usage, prices and papers asks, and what it shows.
+
+use super::args::{BillVerb, Format, PriceVerb, UsageVerb};
+use super::http::{Call, encode};
+use super::output::{self, Column};
+use super::session::{Session, read_input};
+use crate::Exit;
+use http::Method;
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+const USAGE: [Column; 7] = [
+    ("FROM", "/from"),
+    ("ORG", "/org"),
+    ("USER", "/user"),
+    ("METER", "/meter"),
+    ("DIMENSIONS", "/dimensions"),
+    ("QUANTITY", "/quantity"),
+    ("RECORDS", "/records"),
+];
+const REJECTED: [Column; 5] =
+    [("INDEX", "/index"), ("ID", "/record_id"), ("FIELD", "/field"), ("VALUE", "/value"), ("REASON", "/reason")];
+const PRICES: [Column; 6] = [
+    ("VERSION", "/version"),
+    ("FROM", "/effective_from"),
+    ("BUYER", "/buyer"),
+    ("CURRENCY", "/book/currency"),
+    ("CREATED", "/created_at"),
+    ("BY", "/created_by"),
+];
+const PAPERS: [Column; 8] = [
+    ("ID", "/id"),
+    ("PERIOD", "/period"),
+    ("PAYER", "/payer"),
+    ("KIND", "/kind"),
+    ("STATE", "/state"),
+    ("NUMBER", "/number"),
+    ("TOTAL", "/total/amount"),
+    ("CURRENCY", "/total/currency"),
+];
+const LINES: [Column; 7] = [
+    ("LINE", "/no"),
+    ("GROUP", "/group"),
+    ("DESCRIPTION", "/description"),
+    ("QUANTITY", "/quantity"),
+    ("UNIT", "/unit"),
+    ("PRICE", "/unit_price"),
+    ("AMOUNT", "/amount"),
+];
+const RECORDS: [Column; 7] = [
+    ("START", "/start"),
+    ("RECORD", "/record_id"),
+    ("USER", "/user"),
+    ("METER", "/meter"),
+    ("RESOURCE", "/resource"),
+    ("DIMENSIONS", "/dimensions"),
+    ("QUANTITY", "/quantity"),
+];
+
+/// `usage`.
+pub(super) async fn usage(session: Session, verb: UsageVerb) -> Result<u8, Exit> {
+    let org = session.org().await?;
+    match verb {
+        UsageVerb::Show { month, meter, user, by, daily } => {
+            let daily = daily.then(|| "true".to_owned());
+            let flags = [("month", month), ("meter", meter), ("user", user), ("by", by), ("daily", daily)];
+            let query: Vec<(&str, &str)> =
+                flags.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
+            let answer = session.rows(&format!("/v1/orgs/{org}/usage"), &query).await?;
+            let text = |pointer: &str| answer.pointer(pointer).and_then(Value::as_str).unwrap_or("?").to_owned();
+            eprintln!("Usage of {} ({}), through {}.", text("/period/label"), text("/period/zone"), text("/through"));
+            session.show(&answer, &USAGE)
+        }
+        UsageVerb::Send { file } => send(session, &org, &file).await,
+    }
+}
+
+async fn send(session: Session, org: &str, file: &Path) -> Result<u8, Exit> {
+    let body = read_input(file)?;
+    let media = media_of(&body);
+    let call = Call::new(Method::POST, format!("/v1/orgs/{org}/events"), media, body);
+    let answer = session.send(call).await?.json()?;
+    let rejected = answer["rejected"].as_array().cloned().unwrap_or_default();
+    eprintln!("{} events taken, {} refused.", answer["accepted"], rejected.len());
+    match session.format {
+        Format::Json => output::write(output::json(&answer).as_bytes())?,
+        format => output::show(format, &json!({ "data": rejected }), &REJECTED)?,
+    }
+    Ok(if rejected.is_empty() { 0 } else { 7 })
+}
+
+/// One event, an array of them, or one a line.
+fn media_of(body: &[u8]) -> &'static str {
+    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+    if first == Some(&b'[') {
+        return "application/cloudevents-batch+json";
+    }
+    match serde_json::from_slice::<serde::de::IgnoredAny>(body) {
+        Ok(_) => "application/cloudevents+json",
+        Err(_) => "application/x-ndjson",
+    }
+}
+
+/// `price`.
+pub(super) async fn price(session: Session, verb: PriceVerb) -> Result<u8, Exit> {
+    let path = format!("/v1/orgs/{}/prices", session.named_org()?);
+    match verb {
+        PriceVerb::Get => session.list(&path, &[], &PRICES).await,
+        PriceVerb::Set { file, month } => {
+            let text = read_input(&file)?;
+            let unfit = |error| Exit::usage(format!("{}: {error}", file.display()));
+            let book: Value = serde_json::from_slice(&text).map_err(unfit)?;
+            session.change(Call::put(path, &json!({ "month": month, "book": book })), &PRICES).await
+        }
+    }
+}
+
+/// `bill`.
+pub(super) async fn bill(session: Session, verb: BillVerb) -> Result<u8, Exit> {
+    match verb {
+        BillVerb::Close { month, issue } => close(session, &month, issue).await,
+        BillVerb::List => session.list(&format!("/v1/orgs/{}/papers", session.org().await?), &[], &PAPERS).await,
+        BillVerb::Get { paper } => get(session, &encode(&paper)).await,
+        BillVerb::Pdf { paper, file } => save(session, &paper, "pdf", file).await,
+        BillVerb::Csv { paper, file } => save(session, &paper, "csv", file).await,
+        BillVerb::Records { paper, line } => {
+            let path = format!("/v1/papers/{}/lines/{line}/records", encode(&paper));
+            session.list(&path, &[], &RECORDS).await
+        }
+    }
+}
+
+async fn close(session: Session, month: &str, issue: bool) -> Result<u8, Exit> {
+    let path = format!("/v1/orgs/{}/close", session.org().await?);
+    let call = Call::post(path, &json!({ "month": month, "issue": issue })).slow();
+    let answer = session.send(call).await?.json()?;
+    let list = |name: &str| answer[name].as_array().cloned().unwrap_or_default();
+    let (made, kept, unrated) = (list("papers"), list("kept"), list("unrated"));
+    match session.format {
+        Format::Json => output::write(output::json(&answer).as_bytes())?,
+        format => {
+            let both: Vec<Value> = made.iter().chain(&kept).cloned().collect();
+            output::show(format, &json!({ "data": both }), &PAPERS)?;
+        }
+    }
+    let word = if issue { "issued" } else { "drafted" };
+    eprintln!("{} papers {word}, {} were issued before and stay.", made.len(), kept.len());
+    for text in unrated.iter().filter_map(Value::as_str) {
+        eprintln!("without a price: {text}");
+    }
+    Ok(if unrated.is_empty() { 0 } else { 7 })
+}
+
+async fn get(session: Session, paper: &str) -> Result<u8, Exit> {
+    if session.format == Format::Csv {
+        let reply = session.send(Call::get(format!("/v1/papers/{paper}/csv"))).await?;
+        output::write(&reply.bytes)?;
+        return Ok(0);
+    }
+    let answer = session.ask(&format!("/v1/papers/{paper}")).await?;
+    if session.format == Format::Json {
+        output::write(output::json(&answer).as_bytes())?;
+        return Ok(0);
+    }
+    let text = |pointer: &str| answer.pointer(pointer).and_then(Value::as_str).unwrap_or("-").to_owned();
+    let lines = answer["lines"].as_array().cloned().unwrap_or_default();
+    let page = format!(
+        "{} {} of {} ({})\n{} to {}\n\n{}\nTotal {} {}\n",
+        text("/title"),
+        text("/number"),
+        text("/period/label"),
+        text("/status"),
+        text("/supplier/name"),
+        text("/customer/name"),
+        output::table(&lines, &LINES),
+        text("/total"),
+        text("/currency"),
+    );
+    output::write(page.as_bytes())?;
+    Ok(0)
+}
+
+async fn save(session: Session, paper: &str, kind: &str, file: Option<PathBuf>) -> Result<u8, Exit> {
+    let reply = session.send(Call::get(format!("/v1/papers/{}/{kind}", encode(paper))).slow()).await?;
+    let file = file.unwrap_or_else(|| PathBuf::from(format!("{}.{kind}", encode(paper))));
+    if file == Path::new("-") {
+        output::write(&reply.bytes)?;
+        return Ok(0);
+    }
+    let wrong = |error| Exit::failed(format!("{}: {error}", file.display()));
+    File::create(&file).and_then(|mut out| out.write_all(&reply.bytes)).map_err(wrong)?;
+    eprintln!("Saved as {}.", file.display());
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_of_events_say_what_they_are() {
+        assert_eq!(media_of(b" [{}]"), "application/cloudevents-batch+json");
+        assert_eq!(media_of(b"{\"id\":1}\n"), "application/cloudevents+json");
+        assert_eq!(media_of(b"{\"id\":1}\n{\"id\":2}\n"), "application/x-ndjson");
+    }
+}

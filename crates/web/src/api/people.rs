@@ -1,0 +1,93 @@
+//! People of an organisation and their S3 access keys.
+
+use super::bodies::{NewInvitation, NewKey};
+use super::idempotent::Change;
+use super::models::{Invitation, Key, List, User};
+use super::request::{Answer, Asked, ListAsked, Refused, id, page, parsed};
+use crate::auth::Caller;
+use app::{keys, people};
+use axum::Json;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::response::Response;
+use base::{OrgId, UserId};
+
+/// Lists the people at an organisation and below.
+#[utoipa::path(get, path = "/v1/orgs/{org}/users", params(ListAsked), responses((status = 200, body = List<User>)))]
+pub(super) async fn list_users(
+    Caller(me): Caller,
+    Path(org): Path<String>,
+    Asked(asked): Asked<ListAsked>,
+) -> Answer<List<User>> {
+    let rows = people::list(&me.cx, id(&org, "organisation")?).await?.into_iter().map(User::from).collect();
+    Ok(Json(page(rows, &asked, |user| user.id.clone())?))
+}
+
+/// Invites somebody to an organisation. The secret of the link is shown once.
+#[utoipa::path(
+    post,
+    path = "/v1/orgs/{org}/invitations",
+    request_body = NewInvitation,
+    responses((status = 201, body = Invitation))
+)]
+pub(super) async fn invite(Path(org): Path<String>, change: Change) -> Result<Response, Refused> {
+    let org: OrgId = id(&org, "organisation")?;
+    let body: NewInvitation = change.json()?;
+    let role = people::parse_role(&body.role)?;
+    let work = async {
+        let (row, secret) = people::invite(change.cx(), org, &body.email, role).await?;
+        Ok(Invitation { secret: Some(secret), ..Invitation::from(row) })
+    };
+    change.once(StatusCode::CREATED, work).await
+}
+
+/// Takes a person's roles at an organisation away. His sessions, tokens and keys there end.
+#[utoipa::path(delete, path = "/v1/orgs/{org}/users/{user}", responses((status = 204)))]
+pub(super) async fn remove_user(
+    Path((org, user)): Path<(String, String)>,
+    change: Change,
+) -> Result<Response, Refused> {
+    let org: OrgId = id(&org, "organisation")?;
+    let user: UserId = id(&user, "user")?;
+    let work = async { Ok(people::remove(change.cx(), org, user).await?) };
+    change.once(StatusCode::NO_CONTENT, work).await
+}
+
+/// Lists the S3 access keys charged to an organisation and below, newest first.
+#[utoipa::path(get, path = "/v1/orgs/{org}/keys", params(ListAsked), responses((status = 200, body = List<Key>)))]
+pub(super) async fn list_keys(
+    Caller(me): Caller,
+    Path(org): Path<String>,
+    Asked(asked): Asked<ListAsked>,
+) -> Answer<List<Key>> {
+    let rows = keys::list(&me.cx, id(&org, "organisation")?).await?.into_iter().map(Key::from).collect();
+    Ok(Json(page(rows, &asked, |key| key.key_id.clone())?))
+}
+
+/// Makes an S3 access key that is charged to an organisation. The secret is shown once.
+#[utoipa::path(
+    post,
+    path = "/v1/orgs/{org}/keys",
+    request_body = NewKey,
+    responses((status = 201, body = Key))
+)]
+pub(super) async fn create_key(Path(org): Path<String>, change: Change) -> Result<Response, Refused> {
+    let org: OrgId = id(&org, "organisation")?;
+    let body: NewKey = change.json()?;
+    let user: UserId = match &body.user {
+        Some(text) => parsed("user", text)?,
+        None => change.cx().user()?,
+    };
+    let work = async {
+        let (row, secret) = keys::create(change.cx(), org, user, &body.name).await?;
+        Ok(Key { secret: Some(secret), ..Key::from(row) })
+    };
+    change.once(StatusCode::CREATED, work).await
+}
+
+/// Revokes an S3 access key at once.
+#[utoipa::path(delete, path = "/v1/keys/{key_id}", responses((status = 204)))]
+pub(super) async fn revoke_key(Path(key_id): Path<String>, change: Change) -> Result<Response, Refused> {
+    let work = async { Ok(keys::revoke(change.cx(), &key_id).await?) };
+    change.once(StatusCode::NO_CONTENT, work).await
+}

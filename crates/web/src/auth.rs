@@ -1,0 +1,63 @@
+//! Who asks: the console's cookie or the API's bearer token.
+
+use crate::Web;
+use crate::problem::{PageFailure, Problem};
+use app::sign_in::{self, SignedIn};
+use app::{Failure, Kind};
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+
+/// The cookie of a session. `__Host-` binds it to this host and to https; plain http on loopback has to
+/// do without.
+pub(crate) fn cookie_name(https: bool) -> &'static str {
+    if https { "__Host-meterhouse" } else { "meterhouse" }
+}
+
+/// The secret of the session cookie.
+pub(crate) fn session_secret(headers: &HeaderMap, https: bool) -> Option<String> {
+    let name = cookie_name(https);
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(';'))
+        .find_map(|pair| pair.trim().split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value.to_owned()))
+}
+
+/// Somebody who is signed in to the console. Pages that need him redirect to the sign-in page.
+pub(crate) struct Visitor(pub(crate) SignedIn);
+
+impl FromRequestParts<Web> for Visitor {
+    type Rejection = PageFailure;
+    async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, PageFailure> {
+        let secret = session_secret(&parts.headers, web.https)
+            .ok_or_else(|| PageFailure(Failure::new(Kind::Unauthenticated, "sign in first")))?;
+        sign_in::by_session(&web.app, &secret).await.map(Self).map_err(PageFailure)
+    }
+}
+
+/// Somebody with an API token: `Authorization: Bearer …`.
+pub(crate) struct Caller(pub(crate) SignedIn);
+
+impl FromRequestParts<Web> for Caller {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Problem> {
+        let missing = || Problem(Failure::new(Kind::Unauthenticated, "send Authorization: Bearer TOKEN"));
+        let value =
+            parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
+        let token = value.strip_prefix("Bearer ").ok_or_else(missing)?;
+        sign_in::by_token(&web.app, token.trim()).await.map(Self).map_err(Problem)
+    }
+}
+
+impl Visitor {
+    /// The form was made by a page of this session.
+    pub(crate) fn check_csrf(&self, sent: &str) -> Result<(), PageFailure> {
+        if self.0.csrf == sent && !sent.is_empty() {
+            return Ok(());
+        }
+        let text = "this form is out of date; go back, reload the page and try again";
+        Err(PageFailure(Failure::new(Kind::Forbidden, text)))
+    }
+}

@@ -1,0 +1,185 @@
+//! The name space: which virtual bucket or folder is where, for whom.
+
+use super::frame::{
+    Answer, Choice, Empty, Menu, NavItem, Page, STORAGE_TABS, Says, choices, go, mendable, name_of, org_names, org_of,
+    parse, show_with, tabs, user_names,
+};
+use super::sources::linkable;
+use crate::Web;
+use crate::auth::Visitor;
+use app::rows::{Account, Mapping, Org};
+use app::sources::{self, NewMapping};
+use app::{Failure, orgs};
+use askama::Template;
+use axum::Router;
+use axum::extract::{Form, Path};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use base::{AccountId, MappingId, OrgId, UserId};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+pub(super) fn router() -> Router<Web> {
+    Router::new()
+        .route("/o/{org}/buckets", get(list).post(map))
+        .route("/o/{org}/buckets/{mapping}/remove", post(remove))
+}
+
+const ACCESS: [(&str, &str); 2] = [("write", "read and write"), ("read", "read only")];
+
+struct MappingRow {
+    seen: String,
+    who: String,
+    org: String,
+    account: String,
+    real: String,
+    access: &'static str,
+    remove_href: String,
+}
+
+#[derive(Template)]
+#[template(path = "console/buckets.html")]
+struct BucketsPage {
+    page: Page,
+    tabs: Vec<NavItem>,
+    says: Says,
+    rows: Vec<MappingRow>,
+    empty: Empty,
+    map_href: String,
+    users: Vec<Choice>,
+    /// Empty until an account is linked; then there is no form.
+    accounts: Vec<Choice>,
+    access: Vec<Choice>,
+    entry: MappingForm,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct MappingForm {
+    csrf: String,
+    user: String,
+    bucket: String,
+    folder: String,
+    account: String,
+    real_bucket: String,
+    prefix: String,
+    access: String,
+}
+
+async fn list(visitor: Visitor, Path(org): Path<String>) -> Answer {
+    let org = org_of(&visitor, &org).await?;
+    buckets_page(&visitor, &org, StatusCode::OK, Says::default(), MappingForm::default()).await
+}
+
+async fn buckets_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Says, entry: MappingForm) -> Answer {
+    let cx = &visitor.0.cx;
+    let found = sources::mappings(cx, org.id).await?;
+    let accounts = linkable(cx, org.id).await?;
+    let users = user_names(visitor, org.id).await;
+    let names = org_names(&orgs::subtree(cx, org.id).await?);
+    let rows = found.iter().map(|mapping| mapping_row(mapping, &users, &names, &accounts)).collect();
+    let page = BucketsPage {
+        page: Page::at(visitor, org, Menu::Sources, "Buckets").await,
+        tabs: tabs(cx, org.id, STORAGE_TABS, "buckets").await,
+        says,
+        rows,
+        empty: empty(org, accounts.is_empty()),
+        map_href: format!("/o/{}/buckets", org.id),
+        users: user_choices(org, &users, &entry.user),
+        accounts: accounts
+            .iter()
+            .map(|account| Choice::new(account.id.to_string(), &account.name, &entry.account))
+            .collect(),
+        access: choices(&ACCESS, &entry.access),
+        entry,
+    };
+    show_with(status, &page)
+}
+
+fn empty(org: &Org, no_account: bool) -> Empty {
+    if no_account {
+        let text = "Buckets are mapped onto linked S3 accounts; link one first.";
+        return Empty::nothing_yet(text, format!("/o/{}/sources", org.id), "Link an S3 account");
+    }
+    Empty::nothing_yet("No bucket is mapped. The form below shows the first one to its users.", "", "")
+}
+
+fn user_choices(org: &Org, users: &BTreeMap<String, String>, chosen: &str) -> Vec<Choice> {
+    let mut people: Vec<Choice> = users.iter().map(|(id, name)| Choice::new(id, name, chosen)).collect();
+    people.sort_by(|a, b| a.label.cmp(&b.label));
+    people.insert(0, Choice::new("", format!("everybody at {} and below", org.name), chosen));
+    people
+}
+
+fn mapping_row(
+    mapping: &Mapping,
+    users: &BTreeMap<String, String>,
+    names: &BTreeMap<OrgId, String>,
+    accounts: &[Account],
+) -> MappingRow {
+    let account = accounts.iter().find(|account| account.id == mapping.account);
+    MappingRow {
+        seen: format!("{}/{}", mapping.virtual_bucket, mapping.folder),
+        who: mapping.user.map_or_else(|| "everybody".to_owned(), |user| name_of(users, &user.to_string())),
+        org: names.get(&mapping.org).cloned().unwrap_or_else(|| mapping.org.to_string()),
+        account: account.map_or_else(|| mapping.account.to_string(), |account| account.name.clone()),
+        real: format!("{}/{}", mapping.real_bucket, mapping.prefix),
+        access: if mapping.access == "write" { "read and write" } else { "read only" },
+        // A row is removed where it was made.
+        remove_href: format!("/o/{}/buckets/{}/remove", mapping.org, mapping.id),
+    }
+}
+
+async fn map(visitor: Visitor, Path(org): Path<String>, Form(form): Form<MappingForm>) -> Answer {
+    visitor.check_csrf(&form.csrf)?;
+    let org = org_of(&visitor, &org).await?;
+    match add(&visitor, org.id, &form).await {
+        Ok(_) => go(&format!("/o/{}/buckets", org.id)),
+        Err(failure) => {
+            let (status, says) = mendable(failure)?;
+            buckets_page(&visitor, &org, status, says, form).await
+        }
+    }
+}
+
+async fn add(visitor: &Visitor, org: OrgId, form: &MappingForm) -> Result<Mapping, Failure> {
+    let new = NewMapping {
+        user: user(&form.user)?,
+        virtual_bucket: form.bucket.trim().to_owned(),
+        folder: form.folder.clone(),
+        account: account(&form.account)?,
+        real_bucket: form.real_bucket.trim().to_owned(),
+        prefix: form.prefix.clone(),
+        access: form.access.clone(),
+    };
+    sources::map(&visitor.0.cx, org, new).await
+}
+
+fn user(text: &str) -> Result<Option<UserId>, Failure> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse::<UserId>().map(Some).map_err(|_| Failure::invalid("user", text, "is not a person of this list"))
+}
+
+fn account(text: &str) -> Result<AccountId, Failure> {
+    text.parse::<AccountId>().map_err(|_| Failure::invalid("account", text, "is not an account of this list"))
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RemoveForm {
+    csrf: String,
+}
+
+async fn remove(
+    visitor: Visitor,
+    Path((org, mapping)): Path<(String, String)>,
+    Form(form): Form<RemoveForm>,
+) -> Answer {
+    visitor.check_csrf(&form.csrf)?;
+    let org: OrgId = parse(&org, "organisation")?;
+    let mapping: MappingId = parse(&mapping, "mapping")?;
+    sources::unmap(&visitor.0.cx, org, mapping).await?;
+    go(&format!("/o/{org}/buckets"))
+}

@@ -1,0 +1,348 @@
+//! The frame of every page: who is signed in, where he stands, the side menu; and the small views that
+//! many pages share.
+
+use crate::Web;
+use crate::auth::Visitor;
+use crate::problem::{PageFailure, status_of};
+use access::{Action, Role};
+use app::rows::Org;
+use app::{Cx, Failure, Kind, orgs, people};
+use askama::Template;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use base::{OrgId, Period, Zone};
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+/// What a handler gives back.
+pub(super) type Answer = Result<Response, PageFailure>;
+
+/// The entries of the side menu.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Menu {
+    Overview,
+    Usage,
+    Papers,
+    Prices,
+    Tree,
+    People,
+    Keys,
+    Sources,
+    Me,
+}
+
+/// Entry, last part of its path, label, and the action without which it is absent.
+const MENU: [(Menu, &str, &str, Action); 8] = [
+    (Menu::Overview, "overview", "Overview", Action::ReadUsage),
+    (Menu::Usage, "usage", "Usage", Action::ReadUsage),
+    (Menu::Papers, "papers", "Statements and invoices", Action::ReadCharges),
+    (Menu::Prices, "prices", "Prices", Action::ReadCharges),
+    (Menu::Tree, "tree", "Organisations", Action::ReadOrg),
+    (Menu::People, "people", "People", Action::ManagePeople),
+    (Menu::Keys, "keys", "Access keys", Action::ManageKeys),
+    (Menu::Sources, "sources", "S3 accounts", Action::ManageSources),
+];
+
+/// Pages that share one menu entry: last part of the path, label, action.
+pub(super) type Tabs = [(&'static str, &'static str, Action)];
+
+/// The tabs of the organisation pages.
+pub(super) const TREE_TABS: &Tabs =
+    &[("tree", "Organisations", Action::ReadOrg), ("audit", "Audit log", Action::ReadAudit)];
+
+/// The tabs of the storage pages.
+pub(super) const STORAGE_TABS: &Tabs = &[
+    ("sources", "Accounts", Action::ManageSources),
+    ("buckets", "Buckets", Action::ManageSources),
+    ("quarantine", "Quarantine", Action::ManageSources),
+];
+
+/// A link of a menu or a row of tabs.
+pub(super) struct NavItem {
+    pub(super) href: String,
+    pub(super) label: &'static str,
+    pub(super) current: bool,
+}
+
+/// What `base.html` reads.
+pub(super) struct Page {
+    pub(super) title: String,
+    pub(super) user_name: String,
+    pub(super) org_name: String,
+    pub(super) org_id: String,
+    pub(super) nav: Vec<NavItem>,
+    pub(super) csrf: String,
+}
+
+impl Page {
+    /// A page about an organisation.
+    pub(super) async fn at(visitor: &Visitor, org: &Org, current: Menu, title: &str) -> Self {
+        Self {
+            title: title.to_owned(),
+            user_name: visitor.0.user.display_name.clone(),
+            org_name: org.name.clone(),
+            org_id: org.id.to_string(),
+            nav: nav(visitor, Some(org), current).await,
+            csrf: visitor.0.csrf.clone(),
+        }
+    }
+
+    /// A page about the visitor himself. Who runs an organisation keeps its menu.
+    pub(super) async fn own(visitor: &Visitor, title: &str) -> Result<Self, PageFailure> {
+        if let Some(org) = home_org(&visitor.0.cx).await? {
+            return Ok(Self::at(visitor, &org, Menu::Me, title).await);
+        }
+        Ok(Self {
+            title: title.to_owned(),
+            user_name: visitor.0.user.display_name.clone(),
+            org_name: String::new(),
+            org_id: String::new(),
+            nav: nav(visitor, None, Menu::Me).await,
+            csrf: visitor.0.csrf.clone(),
+        })
+    }
+
+    /// A page for somebody who is not signed in.
+    pub(super) fn bare(title: &str) -> Self {
+        Self {
+            title: title.to_owned(),
+            user_name: String::new(),
+            org_name: String::new(),
+            org_id: String::new(),
+            nav: Vec::new(),
+            csrf: String::new(),
+        }
+    }
+}
+
+/// Whether the visitor may do `action` at `org`. Only for what a page shows; each use case checks again.
+pub(super) async fn may(cx: &Cx, action: Action, org: OrgId) -> bool {
+    cx.may(action, org).await
+}
+
+/// The side menu: what the visitor's roles at `org` allow, and his own page.
+pub(super) async fn nav(visitor: &Visitor, org: Option<&Org>, current: Menu) -> Vec<NavItem> {
+    let mut items = Vec::new();
+    if let Some(org) = org {
+        let mut known: BTreeMap<Action, bool> = BTreeMap::new();
+        for (menu, path, label, action) in MENU {
+            let allowed = match known.get(&action) {
+                Some(allowed) => *allowed,
+                None => may(&visitor.0.cx, action, org.id).await,
+            };
+            known.insert(action, allowed);
+            let has_seller = org.parent.is_some() || menu != Menu::Prices;
+            if allowed && has_seller {
+                items.push(NavItem { href: format!("/o/{}/{path}", org.id), label, current: menu == current });
+            }
+        }
+    }
+    items.push(NavItem { href: "/me".to_owned(), label: "My page", current: current == Menu::Me });
+    items
+}
+
+/// The row of tabs above pages that share a menu entry.
+pub(super) async fn tabs(cx: &Cx, org: OrgId, list: &Tabs, current: &str) -> Vec<NavItem> {
+    let mut items = Vec::new();
+    for &(path, label, action) in list {
+        if may(cx, action, org).await {
+            items.push(NavItem { href: format!("/o/{org}/{path}"), label, current: path == current });
+        }
+    }
+    items
+}
+
+/// The highest organisation that the visitor runs; `None` for somebody who is only a member.
+pub(super) async fn home_org(cx: &Cx) -> Result<Option<Org>, PageFailure> {
+    let runs = |roles: &[Role]| roles.iter().any(|role| *role != Role::Member);
+    Ok(orgs::mine(cx).await?.into_iter().find(|(_, roles)| runs(roles)).map(|(org, _)| org))
+}
+
+/// The organisation of a page. A malformed id is as unknown as one that never was.
+pub(super) async fn org_of(visitor: &Visitor, text: &str) -> Result<Org, PageFailure> {
+    let org: OrgId = parse(text, "organisation")?;
+    Ok(orgs::get(&visitor.0.cx, org).await?)
+}
+
+/// Reads an id of a path.
+pub(super) fn parse<T: FromStr>(text: &str, what: &str) -> Result<T, PageFailure> {
+    text.parse().map_err(|_| PageFailure(Failure::not_found(what)))
+}
+
+/// A page with status 200.
+pub(super) fn show(page: &impl Template) -> Answer {
+    show_with(StatusCode::OK, page)
+}
+
+/// A page with another status.
+pub(super) fn show_with(status: StatusCode, page: &impl Template) -> Answer {
+    match page.render() {
+        Ok(html) => Ok((status, Html(html)).into_response()),
+        Err(error) => Err(PageFailure(Failure::new(Kind::Internal, format!("a page was not rendered: {error}")))),
+    }
+}
+
+/// To another page after a change (303).
+pub(super) fn go(path: &str) -> Answer {
+    Ok(Redirect::to(path).into_response())
+}
+
+/// A failure that the person can mend is said in the form, with his entry kept; any other is a page.
+pub(super) fn mendable(failure: Failure) -> Result<(StatusCode, Says), PageFailure> {
+    match failure.kind {
+        Kind::Invalid | Kind::Conflict | Kind::Upstream | Kind::TooMany => {
+            Ok((status_of(failure.kind), Says::bad(failure.text)))
+        }
+        _ => Err(PageFailure(failure)),
+    }
+}
+
+/// What a page says about the act before it.
+#[derive(Default)]
+pub(super) struct Says {
+    pub(super) good: String,
+    pub(super) bad: String,
+}
+
+impl Says {
+    pub(super) fn good(text: impl Into<String>) -> Self {
+        Self { good: text.into(), bad: String::new() }
+    }
+
+    pub(super) fn bad(text: impl Into<String>) -> Self {
+        Self { good: String::new(), bad: text.into() }
+    }
+}
+
+/// Instead of an empty table. Three kinds, never mixed: nothing yet, nothing matches, no right.
+pub(super) struct Empty {
+    pub(super) title: &'static str,
+    pub(super) text: String,
+    pub(super) href: String,
+    pub(super) label: &'static str,
+}
+
+impl Empty {
+    /// Teaches, and offers one next step if the visitor may take it.
+    pub(super) fn nothing_yet(text: impl Into<String>, href: impl Into<String>, label: &'static str) -> Self {
+        Self { title: "Nothing here yet", text: text.into(), href: href.into(), label }
+    }
+
+    /// Shows the filter and how to clear it.
+    pub(super) fn nothing_matches(filter: &str, clear: impl Into<String>) -> Self {
+        let text = format!("No entry matches {filter}.");
+        Self { title: "Nothing matches", text, href: clear.into(), label: "Clear the filter" }
+    }
+
+    /// Names who can grant.
+    pub(super) fn no_right(text: impl Into<String>) -> Self {
+        Self { title: "This needs another role", text: text.into(), href: String::new(), label: "" }
+    }
+}
+
+/// One entry of a select.
+pub(super) struct Choice {
+    pub(super) value: String,
+    pub(super) label: String,
+    pub(super) selected: bool,
+}
+
+impl Choice {
+    pub(super) fn new(value: impl Into<String>, label: impl Into<String>, chosen: &str) -> Self {
+        let value = value.into();
+        Self { selected: value == chosen, value, label: label.into() }
+    }
+}
+
+/// The entries of a select from fixed words.
+pub(super) fn choices(words: &[(&str, &str)], chosen: &str) -> Vec<Choice> {
+    words.iter().map(|(value, label)| Choice::new(*value, *label, chosen)).collect()
+}
+
+/// Months that a select offers.
+const MONTHS: usize = 13;
+
+/// The last thirteen months, the running one first, and `chosen` if it lies elsewhere.
+pub(super) fn months(now_us: i64, zone: &Zone, chosen: &str) -> Result<Vec<Choice>, PageFailure> {
+    let mut period = Period::month_of(now_us, zone)?;
+    let mut found = Vec::new();
+    for _ in 0..MONTHS {
+        let name = period.month_name(zone);
+        found.push(Choice::new(name.clone(), name, chosen));
+        period = period.previous_month(zone)?;
+    }
+    if !chosen.is_empty() && !found.iter().any(|choice| choice.selected) {
+        found.insert(0, Choice::new(chosen, chosen, chosen));
+    }
+    Ok(found)
+}
+
+/// An instant for people, to the second: `2026-10-31 12:00:00 UTC`.
+pub(super) fn instant(at_us: i64) -> String {
+    let whole = at_us.div_euclid(1_000_000) * 1_000_000;
+    base::period::format_instant(whole).replace('T', " ").replace('Z', " UTC")
+}
+
+/// Names of the organisations of a subtree.
+pub(super) fn org_names(tree: &[Org]) -> BTreeMap<OrgId, String> {
+    tree.iter().map(|org| (org.id, org.name.clone())).collect()
+}
+
+/// Names of the people at `org` and below, by id text; only the visitor's own where he may not see them.
+pub(super) async fn user_names(visitor: &Visitor, org: OrgId) -> BTreeMap<String, String> {
+    let mut names = BTreeMap::new();
+    if may(&visitor.0.cx, Action::ManagePeople, org).await {
+        let found = people::list(&visitor.0.cx, org).await.unwrap_or_default();
+        names.extend(found.into_iter().map(|person| (person.user.id.to_string(), person.user.display_name)));
+    }
+    names.insert(visitor.0.user.id.to_string(), visitor.0.user.display_name.clone());
+    names
+}
+
+/// The name behind an id, or the id.
+pub(super) fn name_of(names: &BTreeMap<String, String>, id: &str) -> String {
+    names.get(id).cloned().unwrap_or_else(|| id.to_owned())
+}
+
+/// A role in words.
+pub(super) fn role_words(role: Role) -> &'static str {
+    match role {
+        Role::Admin => "admin",
+        Role::DepartmentHead => "department head",
+        Role::Member => "member",
+    }
+}
+
+/// The console's address as this visitor reached it.
+pub(super) fn own_url(web: &Web, headers: &HeaderMap) -> String {
+    let scheme = if web.https { "https" } else { "http" };
+    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    host.map(|host| format!("{scheme}://{host}")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_menu_has_eight_entries_at_most() {
+        assert!(MENU.len() <= 8);
+    }
+
+    #[test]
+    fn months_begin_with_the_running_one_and_hold_the_chosen() {
+        let now_us = base::period::parse_instant("2026-11-05T00:00:00Z").unwrap();
+        let check = |chosen: &str, first: &str, count: usize| {
+            let found = months(now_us, &Zone::utc(), chosen).ok().unwrap();
+            assert_eq!((found[0].value.as_str(), found.len()), (first, count), "{chosen}");
+        };
+        check("", "2026-11", 13);
+        check("2026-10", "2026-11", 13);
+        check("2020-01", "2020-01", 14);
+    }
+
+    #[test]
+    fn instants_read_well() {
+        assert_eq!(instant(1_793_448_000_123_456), "2026-10-31 12:00:00 UTC");
+    }
+}

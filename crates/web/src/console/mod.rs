@@ -1,0 +1,45 @@
+//! The console: pages rendered on the server, forms that post, no script.
+//!
+//! A page asks `app` what it may show and says it in words; it never decides a right, never calculates
+//! money and never keeps a secret: what is shown once stands on a receipt that the POST answers with.
+
+mod audit;
+mod buckets;
+mod figures;
+mod frame;
+mod keys;
+mod line;
+mod me;
+mod overview;
+mod paper;
+mod papers;
+mod people;
+mod prices;
+mod quarantine;
+mod sign_in;
+mod sources;
+mod tree;
+mod usage;
+
+use crate::Web;
+use axum::Router;
+
+/// All pages of the console.
+pub fn router() -> Router<Web> {
+    Router::new()
+        .merge(sign_in::router())
+        .merge(overview::router())
+        .merge(usage::router())
+        .merge(papers::router())
+        .merge(paper::router())
+        .merge(line::router())
+        .merge(prices::router())
+        .merge(tree::router())
+        .merge(people::router())
+        .merge(keys::router())
+        .merge(sources::router())
+        .merge(buckets::router())
+        .merge(quarantine::router())
+        .merge(audit::router())
+        .merge(me::router())
+}

@@ -1,0 +1,154 @@
+//! Statements and invoices of an organisation, and the closing of a month.
+
+use super::frame::{Answer, Choice, Empty, Menu, Page, Says, go, may, mendable, months, org_names, org_of, show_with};
+use crate::auth::Visitor;
+use crate::{Web, units};
+use access::Action;
+use app::bills::Closed;
+use app::rows::{Listed, Org};
+use app::{Failure, bills, orgs};
+use askama::Template;
+use axum::Router;
+use axum::extract::{Form, Path, Query};
+use axum::http::StatusCode;
+use axum::routing::get;
+use base::{OrgId, Period};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+pub(super) fn router() -> Router<Web> {
+    Router::new().route("/o/{org}/papers", get(papers).post(close))
+}
+
+/// A paper in a list.
+pub(super) struct PaperRow {
+    pub(super) href: String,
+    pub(super) month: String,
+    pub(super) payer: String,
+    pub(super) kind: String,
+    pub(super) number: String,
+    pub(super) state: String,
+    /// When it was issued; empty for a draft.
+    pub(super) issued: String,
+    pub(super) total: String,
+}
+
+pub(super) fn paper_row(listed: &Listed, names: &BTreeMap<OrgId, String>) -> PaperRow {
+    PaperRow {
+        href: format!("/papers/{}", listed.id),
+        month: listed.period_name.clone(),
+        payer: names.get(&listed.payer).cloned().unwrap_or_else(|| listed.payer.to_string()),
+        kind: listed.kind.clone(),
+        number: listed.number.clone().unwrap_or_default(),
+        state: listed.state.clone(),
+        issued: listed.issued_us.map(super::frame::instant).unwrap_or_default(),
+        total: units::money(listed.total_minor, listed.currency),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "console/papers.html")]
+struct PapersPage {
+    page: Page,
+    says: Says,
+    basis: Vec<String>,
+    papers: Vec<PaperRow>,
+    empty: Empty,
+    /// Only who may close a month gets the form.
+    closes: bool,
+    months: Vec<Choice>,
+    close_href: String,
+    unrated: Vec<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct PapersQuery {
+    closed: String,
+    made: usize,
+    kept: usize,
+}
+
+async fn papers(visitor: Visitor, Path(org): Path<String>, Query(query): Query<PapersQuery>) -> Answer {
+    let org = org_of(&visitor, &org).await?;
+    let says = match Period::month(&query.closed, &org.zone) {
+        Ok(_) => Says::good(counted(&query.closed, query.made, query.kept)),
+        Err(_) => Says::default(),
+    };
+    papers_page(&visitor, &org, StatusCode::OK, says, &query.closed, Vec::new()).await
+}
+
+async fn papers_page(
+    visitor: &Visitor,
+    org: &Org,
+    status: StatusCode,
+    says: Says,
+    month: &str,
+    unrated: Vec<String>,
+) -> Answer {
+    let cx = &visitor.0.cx;
+    let listed = bills::list(cx, org.id).await?;
+    let names = org_names(&orgs::subtree(cx, org.id).await?);
+    let closes = may(cx, Action::CloseBooks, org.id).await;
+    let empty = if closes {
+        Empty::nothing_yet("A month becomes papers when it is closed, with the form on this page.", "", "")
+    } else {
+        let text = "Papers appear here when a month is closed by an admin of the organisation above.";
+        Empty::nothing_yet(text, "", "")
+    };
+    let last = Period::month_of(cx.now_us(), &org.zone)?.previous_month(&org.zone)?.month_name(&org.zone);
+    let page = PapersPage {
+        page: Page::at(visitor, org, Menu::Papers, "Statements and invoices").await,
+        says,
+        basis: vec![
+            format!("Scope: {} and everything below", org.name),
+            "Amounts are net, as printed".to_owned(),
+            "Drafts are provisional; issued papers are final".to_owned(),
+        ],
+        papers: listed.iter().map(|listed| paper_row(listed, &names)).collect(),
+        empty,
+        closes,
+        months: months(cx.now_us(), &org.zone, if month.is_empty() { &last } else { month })?,
+        close_href: format!("/o/{}/papers", org.id),
+        unrated,
+    };
+    show_with(status, &page)
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct CloseForm {
+    csrf: String,
+    month: String,
+    action: String,
+}
+
+/// Drafts are the preview of what issuing would freeze.
+async fn close(visitor: Visitor, Path(org): Path<String>, Form(form): Form<CloseForm>) -> Answer {
+    visitor.check_csrf(&form.csrf)?;
+    let org = org_of(&visitor, &org).await?;
+    match close_month(&visitor, &org, &form).await {
+        Ok(closed) if closed.unrated.is_empty() => {
+            let (made, kept) = (closed.papers.len(), closed.kept.len());
+            go(&format!("/o/{}/papers?closed={}&made={made}&kept={kept}", org.id, form.month))
+        }
+        // What has no price must be seen; making the same papers again changes nothing.
+        Ok(closed) => {
+            let says = Says::good(counted(&form.month, closed.papers.len(), closed.kept.len()));
+            papers_page(&visitor, &org, StatusCode::OK, says, &form.month, closed.unrated).await
+        }
+        Err(failure) => {
+            let (status, says) = mendable(failure)?;
+            papers_page(&visitor, &org, status, says, &form.month, Vec::new()).await
+        }
+    }
+}
+
+async fn close_month(visitor: &Visitor, org: &Org, form: &CloseForm) -> Result<Closed, Failure> {
+    Period::month(&form.month, &org.zone).map_err(|error| Failure::unreadable("month", error))?;
+    bills::close_month(&visitor.0.cx, org.id, &form.month, form.action == "issue").await
+}
+
+fn counted(month: &str, made: usize, kept: usize) -> String {
+    format!("{month}: {made} made, {kept} issued before and left as they are.")
+}

@@ -1,0 +1,119 @@
+//! Failures as answers: problem+json (RFC 9457) for programs, a page for people.
+
+use app::{Failure, Kind};
+use askama::Template;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+
+/// The one place where kinds become statuses.
+pub(crate) fn status_of(kind: Kind) -> StatusCode {
+    match kind {
+        Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+        Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Kind::Forbidden => StatusCode::FORBIDDEN,
+        Kind::NotFound => StatusCode::NOT_FOUND,
+        Kind::Conflict => StatusCode::CONFLICT,
+        Kind::Gone => StatusCode::GONE,
+        Kind::TooMany => StatusCode::TOO_MANY_REQUESTS,
+        Kind::Upstream => StatusCode::BAD_GATEWAY,
+        Kind::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn code_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Invalid => "invalid_value",
+        Kind::Unauthenticated => "unauthenticated",
+        Kind::Forbidden => "forbidden",
+        Kind::NotFound => "not_found",
+        Kind::Conflict => "conflict",
+        Kind::Gone => "gone",
+        Kind::TooMany => "too_many_requests",
+        Kind::Upstream => "upstream_failed",
+        Kind::Busy => "busy",
+        Kind::Internal => "internal",
+    }
+}
+
+fn log(failure: &Failure) {
+    if failure.kind == Kind::Internal {
+        let cause = std::error::Error::source(failure).map(ToString::to_string).unwrap_or_default();
+        tracing::error!(%failure, cause, "a request failed");
+    }
+}
+
+/// A failure of the API.
+pub(crate) struct Problem(pub(crate) Failure);
+
+impl<E: Into<Failure>> From<E> for Problem {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let failure = self.0;
+        log(&failure);
+        let (status, code) = (status_of(failure.kind), code_of(failure.kind));
+        let mut body = serde_json::json!({
+            "type": format!("/docs/errors#{code}"),
+            "title": status.canonical_reason().unwrap_or("error"),
+            "status": status.as_u16(),
+            "detail": failure.text,
+            "code": code,
+            "retryable": matches!(failure.kind, Kind::Busy | Kind::TooMany | Kind::Upstream),
+        });
+        if !failure.field.is_empty() {
+            body["errors"] = serde_json::json!([{ "pointer": failure.field, "code": code, "detail": failure.text }]);
+        }
+        let mut response = (status, body.to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if matches!(failure.kind, Kind::Busy | Kind::TooMany) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// A failure of the console.
+pub(crate) struct PageFailure(pub(crate) Failure);
+
+impl<E: Into<Failure>> From<E> for PageFailure {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+#[derive(Template)]
+#[template(path = "failure.html")]
+struct FailurePage<'a> {
+    title: &'a str,
+    text: &'a str,
+}
+
+impl IntoResponse for PageFailure {
+    fn into_response(self) -> Response {
+        let failure = self.0;
+        if failure.kind == Kind::Unauthenticated {
+            return Redirect::to("/sign-in").into_response();
+        }
+        log(&failure);
+        let status = status_of(failure.kind);
+        let title = match failure.kind {
+            Kind::NotFound => "Not found",
+            Kind::Forbidden => "Not allowed",
+            Kind::Invalid => "Please check your entry",
+            Kind::Conflict | Kind::Gone => "This cannot be done",
+            Kind::Upstream => "The other side did not answer as it should",
+            _ => "Something went wrong",
+        };
+        let page = FailurePage { title, text: &failure.text };
+        match page.render() {
+            Ok(html) => (status, axum::response::Html(html)).into_response(),
+            Err(error) => (status, error.to_string()).into_response(),
+        }
+    }
+}
