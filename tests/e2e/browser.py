@@ -97,13 +97,14 @@ def test_from_overview_to_the_records_behind_a_line(stage):
             fits(browser)
             shoot(browser, f"{page}-{name}")
         browser.get(f"{stage.url}/o/{org}/papers")
-        follow(browser, "INV-")
+        rows = browser.find_elements(By.CSS_SELECTOR, "main table.data tr")
+        next(row for row in rows if "INV-" in row.text).find_element(By.CSS_SELECTOR, "a").click()
         text = main_text(browser)
         assert "Acme Biotech" in text or "Blue Harbor" in text
         fits(browser)
         shoot(browser, f"invoice-{name}")
         browser.find_element(By.CSS_SELECTOR, "main table.data a[href*='/lines/']").click()
-        assert "req_" in main_text(browser) or "/lines/" in browser.current_url
+        assert "Why this amount" in main_text(browser)
         fits(browser)
         shoot(browser, f"line-{name}")
         browser.quit()

@@ -28,7 +28,7 @@ class Stage:
         second = self.house.link(self.weed_url, "second")
         self.customer = self.house.child(self.house.root, "Customer", "customer")
         self.orgs = {}
-        for name in ("boto", "aws", "rclone", "s3cmd", "restic", "exact", "big", "raw"):
+        for name in ("boto", "aws", "rclone", "s3cmd", "restic", "exact", "big", "raw", "folders"):
             org = self.house.child(self.customer, name, "department")
             self.house.map(org, f"{name}-data", first, "real-one", f"tenants/{name}/")
             self.house.map(org, f"{name}-data", second, "real-two", f"deep/{name}/", folder="vault/")
@@ -97,27 +97,27 @@ def test_boto3_objects(stage):
 
 
 def test_boto3_folders_of_several_accounts(stage):
-    s3 = stage.client("boto")
+    s3 = stage.client("folders")
     keys = ["apple", "vault/one", "vault/two/three", "vaults", "zebra"]
     for key in keys:
-        s3.put_object(Bucket="boto-data", Key=key, Body=b"x" * len(key))
-    assert stage.direct.head_object(Bucket="real-two", Key="deep/boto/one")["ContentLength"] == len("vault/one")
+        s3.put_object(Bucket="folders-data", Key=key, Body=b"x" * len(key))
+    assert stage.direct.head_object(Bucket="real-two", Key="deep/folders/one")["ContentLength"] == len("vault/one")
     for size in (1, 2, 1000):
         found, token = [], {}
         while True:
-            page = s3.list_objects_v2(Bucket="boto-data", MaxKeys=size, **token)
+            page = s3.list_objects_v2(Bucket="folders-data", MaxKeys=size, **token)
             found += keys_of(page)
             if not page["IsTruncated"]:
                 break
             token = {"ContinuationToken": page["NextContinuationToken"]}
         assert found == keys, (size, found)
-    top = s3.list_objects_v2(Bucket="boto-data", Delimiter="/")
+    top = s3.list_objects_v2(Bucket="folders-data", Delimiter="/")
     assert keys_of(top) == ["apple", "vaults", "zebra"] and top["CommonPrefixes"] == [{"Prefix": "vault/"}]
-    assert keys_of(s3.list_objects_v2(Bucket="boto-data", Prefix="vault/")) == ["vault/one", "vault/two/three"]
-    s3.copy_object(Bucket="boto-data", Key="vault/copy", CopySource={"Bucket": "boto-data", "Key": "apple"})
-    assert s3.get_object(Bucket="boto-data", Key="vault/copy")["Body"].read() == b"xxxxx"
+    assert keys_of(s3.list_objects_v2(Bucket="folders-data", Prefix="vault/")) == ["vault/one", "vault/two/three"]
+    s3.copy_object(Bucket="folders-data", Key="vault/copy", CopySource={"Bucket": "folders-data", "Key": "apple"})
+    assert s3.get_object(Bucket="folders-data", Key="vault/copy")["Body"].read() == b"xxxxx"
     for key in keys + ["vault/copy"]:
-        s3.delete_object(Bucket="boto-data", Key=key)
+        s3.delete_object(Bucket="folders-data", Key=key)
 
 
 def test_boto3_multipart_and_presigned(stage):

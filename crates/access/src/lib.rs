@@ -1,6 +1,6 @@
 //! Who may do what, where: the organisation tree's roles and the one decision function.
 //!
-//! [`decide`] is the only maker of a [`Grant`], and the store opens a transaction for nothing else. Pure:
+//! [`decide()`] is the only maker of a [`Grant`], and the store opens a transaction for nothing else. Pure:
 //! no I/O, no clock, no `HashMap`.
 
 pub mod decide;

@@ -84,7 +84,7 @@ async fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let [_, folder, rows, rest @ ..] = &arguments[..] else { panic!("usage: FOLDER ROWS [compact]") };
     let rows: u64 = rows.parse().expect("a number");
-    let world = Arc::new(testkit::TestWorld::at("2026-11-01T00:00:00Z", 5));
+    let world = Arc::new(testkit::TestWorld::at("2026-11-01T00:00:00Z", u64::from(std::process::id())));
     std::fs::create_dir_all(folder).expect("the folder can be made");
     let lake = Lake::open(folder.as_ref(), None, world, Settings::default()).await.expect("the lake opens");
     if lake.watermark().await.expect("it reads") == 0 {

@@ -336,13 +336,13 @@ impl Whole {
         let mut users: SmallMap<u32, Option<UserId>> = SmallMap::default();
         for (key, _) in &rows {
             let text = |id: u32| &*texts[id as usize];
-            if !orgs.contains_key(&key.org) {
+            if let std::collections::hash_map::Entry::Vacant(e) = orgs.entry(key.org) {
                 let org = text(key.org);
-                orgs.insert(key.org, if org.is_empty() { None } else { Some(org.parse().map_err(damaged)?) });
+                e.insert(if org.is_empty() { None } else { Some(org.parse().map_err(damaged)?) });
             }
-            if !users.contains_key(&key.user) {
+            if let std::collections::hash_map::Entry::Vacant(e) = users.entry(key.user) {
                 let user = text(key.user);
-                users.insert(key.user, if user.is_empty() { None } else { Some(user.parse().map_err(damaged)?) });
+                e.insert(if user.is_empty() { None } else { Some(user.parse().map_err(damaged)?) });
             }
         }
         let row = |(key, sum): (Key, Sum)| RolledUp {

@@ -1,7 +1,7 @@
 //! The relational store: plain SQL on SQLite and PostgreSQL, reached only with a [`access::Grant`].
 //!
 //! The pool is private; [`Store::read`] and [`Store::write`] hand out a [`Tx`] that binds the grant's realm
-//! as `$1` of every statement, and [`sql::scoped!`] refuses at compile time a statement without it. What
+//! as `$1` of every statement, and `scoped!` refuses at compile time a statement without it. What
 //! crosses realms stands in [`across`], each statement with its reason.
 
 mod sql;

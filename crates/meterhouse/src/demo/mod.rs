@@ -86,7 +86,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Exit> {
     );
     let mut running = start(&config, app.clone(), key, false).await?;
     let shown = |day: usize, days: usize, sent: &traffic::Sent| {
-        if day % 5 == 0 || day == days {
+        if day.is_multiple_of(5) || day == days {
             println!("2/3 traffic of {name}: day {day} of {days}, {} requests sent", sent.requests);
         }
     };

@@ -101,7 +101,7 @@ impl Session<'_> {
 
     async fn work(&mut self, person: &Person, day: usize) -> Result<(), Exit> {
         let bucket = person.buckets[self.dice.roll(person.buckets.len() as u64) as usize];
-        let folder = if bucket == "lab-data" && day % 3 == 0 { "archive/" } else { "" };
+        let folder = if bucket == "lab-data" && day.is_multiple_of(3) { "archive/" } else { "" };
         let key = format!(
             "{folder}day-{:02}/{}-{}.bin",
             day + 1,
