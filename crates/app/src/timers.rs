@@ -15,6 +15,10 @@ const SEAL_EVERY: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_secs(20);
 const LEASE_US: i64 = 10 * 60_000_000;
 const DAY_US: i64 = 86_400_000_000;
+/// Files that compaction replaced are kept for a week: operators can travel back so far.
+const RETIRED_US: i64 = 7 * DAY_US;
+/// Answers to retried writes are kept for thirty days.
+const ANSWERS_US: i64 = 30 * DAY_US;
 
 /// Runs the timers until `shutdown` ends.
 pub async fn run(app: Arc<App>, shutdown: impl Future<Output = ()>) {
@@ -43,6 +47,8 @@ pub async fn run(app: Arc<App>, shutdown: impl Future<Output = ()>) {
 pub async fn look_around(app: &Arc<App>) -> Result<(), Failure> {
     app.lake.tick_storage(app.now_us()).await?;
     app.lake.compact().await?;
+    app.lake.expire(app.now_us() - RETIRED_US).await?;
+    across::expire(&app.store, app.now_us(), app.now_us() - ANSWERS_US).await?;
     queue_sweeps(app).await?;
     while work_once(app).await? {}
     Ok(())

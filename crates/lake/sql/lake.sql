@@ -23,7 +23,8 @@ create table lake_file (
   start_min_us bigint not null,
   start_max_us bigint not null,
   batch_min bigint not null,
-  batch_max bigint not null
+  batch_max bigint not null,
+  retired_us bigint
 );
 
 -- Fingerprints of everything ever counted, by month of the usage.

@@ -64,6 +64,27 @@ impl Lake {
     }
 }
 
+impl Lake {
+    /// Removes files that compaction retired at or before `before_us`: time travel reaches back to then.
+    /// Rating never needs them, since every row carries its batch. Gives how many were removed.
+    ///
+    /// # Errors
+    /// [`LakeError`]; a file that cannot be deleted is left on the disk, out of the catalog.
+    pub async fn expire(&self, before_us: i64) -> Result<u64, LakeError> {
+        let _one = self.inner.sealing.lock().await;
+        let mut tx = self.inner.begin_write().await?;
+        let paths = catalog::forget_retired(&mut tx, before_us).await?;
+        tx.commit().await?;
+        let table = self.inner.table_folder();
+        for path in &paths {
+            if let Err(error) = std::fs::remove_file(table.join(path)) {
+                tracing::warn!(path, %error, "a retired file stays on the disk");
+            }
+        }
+        Ok(paths.len() as u64)
+    }
+}
+
 fn crowded_month(files: Vec<LiveFile>) -> Option<Vec<LiveFile>> {
     let mut months: BTreeMap<String, Vec<LiveFile>> = BTreeMap::new();
     for file in files.into_iter().filter(|file| file.bytes < SMALL_BYTES) {

@@ -38,8 +38,8 @@ enum Command {
 /// A failure with the exit code it ends the program with.
 #[derive(Debug)]
 pub(crate) struct Exit {
-    code: u8,
-    text: String,
+    pub(crate) code: u8,
+    pub(crate) text: String,
 }
 
 impl Exit {

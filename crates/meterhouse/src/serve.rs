@@ -9,7 +9,7 @@ use gateway::AppPort;
 use lake::Lake;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -71,10 +71,26 @@ fn write_private(path: &Path, text: &str) -> Result<(), Exit> {
     write().map_err(|error| Exit::failed(format!("{}: {error}", path.display())))
 }
 
+/// Held as long as the process lives: two processes on one data folder would number the inbox twice.
+static FOLDER_LOCK: OnceLock<std::fs::File> = OnceLock::new();
+
+fn lock_folder(folder: &Path) -> Result<(), Exit> {
+    let path = folder.join("lock");
+    let file = std::fs::File::create(&path).map_err(|error| Exit::failed(format!("{}: {error}", path.display())))?;
+    file.try_lock().map_err(|_| {
+        let text = format!("data_dir: {} is in use by another meterhouse process", folder.display());
+        Exit { code: 5, ..Exit::failed(text) }
+    })?;
+    // A second call in one process keeps the first lock.
+    let _ = FOLDER_LOCK.set(file);
+    Ok(())
+}
+
 /// Opens store and lake of a configuration.
 pub(crate) async fn open_app(config: &Config, world: Arc<dyn World>) -> Result<(Arc<App>, [u8; 32]), Exit> {
     let folder = &config.data_dir;
     std::fs::create_dir_all(folder).map_err(|error| Exit::usage(format!("data_dir: {}: {error}", folder.display())))?;
+    lock_folder(folder)?;
     let key = vault_key(config, world.as_ref())?;
     let postgres = config.postgres_url()?;
     let url = postgres.clone().unwrap_or_else(|| format!("sqlite://{}", folder.join("store.db").display()));

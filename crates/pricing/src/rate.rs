@@ -119,7 +119,7 @@ pub fn rate(
 impl Rated {
     fn add_flat(&mut self, item: &PriceItem, payer: OrgId, amount: AmountPico, rate: RatePico) {
         let (item_code, quantity) = (item.code.clone(), QuantityNano::units(1));
-        self.parts.push(ChargePart { item_code: item_code.clone(), tier: None, quantity, rate, amount });
+        self.parts.push(ChargePart { item_code: item_code.clone(), tier: Some(0), quantity, rate, amount });
         self.charges.push(Charge { item_code, org: payer, quantity, amount });
     }
 

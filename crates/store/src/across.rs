@@ -46,6 +46,16 @@ pub async fn access_key(store: &Store, key_id: &str) -> Result<Option<(RealmId, 
     Ok(found.into_iter().next())
 }
 
+/// Forgets sessions that ended and answers kept since before `answers_before_us`.
+pub async fn expire(store: &Store, now_us: i64, answers_before_us: i64) -> Result<(), StoreError> {
+    let mut tx = store.begin_across().await?;
+    let sessions = across!("what has ended is swept in every realm", "delete from session where expires_us <= $1");
+    tx.across(sessions, params![now_us], |_| Ok(())).await?;
+    let answers = across!("what has ended is swept in every realm", "delete from idempotency where created_us <= $1");
+    tx.across(answers, params![answers_before_us], |_| Ok(())).await?;
+    tx.commit().await
+}
+
 /// A job that this process now holds until its lease ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {

@@ -50,6 +50,7 @@ pub fn router(web: Web) -> Router {
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/assets/meterhouse.css", get(style_sheet))
+        .route("/docs/errors", get(errors_page))
         .layer(middleware::from_fn(guard))
         .with_state(web)
 }
@@ -59,6 +60,11 @@ async fn ready(State(web): State<Web>) -> Response {
         Ok(()) => "ready\n".into_response(),
         Err(failure) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {failure}\n")).into_response(),
     }
+}
+
+/// What each code of a problem means: where the `type` of an answer points.
+async fn errors_page() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], include_str!("../../../docs/errors.md"))
 }
 
 async fn style_sheet() -> impl IntoResponse {

@@ -367,8 +367,19 @@ async fn compaction_changes_no_figure(bench: Bench) {
     assert_eq!((done.files_in, done.files_out, done.rows), (20, 1, 20_000));
     assert_eq!(bench.lake.roll_up(question(OWN)).await.unwrap(), before);
     assert_eq!(bench.lake.compact().await.unwrap().files_in, 0);
+    let on_disk = || walk(bench.lake.files());
+    assert_eq!(on_disk(), 21);
+    assert_eq!(bench.lake.expire(bench.world.now_us() - 1).await.unwrap(), 0);
+    assert_eq!((bench.lake.expire(bench.world.now_us()).await.unwrap(), on_disk()), (20, 1));
+    assert_eq!(bench.lake.roll_up(question(OWN)).await.unwrap(), before);
     bench.append(&events(OWN, 0..10_000, 1)).await;
     assert_eq!(bench.lake.seal().await.unwrap().records, 0);
+}
+
+/// Files below a folder.
+fn walk(folder: &std::path::Path) -> usize {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { walk(&path) } else { 1 }).sum()
 }
 
 async fn records_can_be_paged(bench: Bench) {
@@ -406,6 +417,8 @@ async fn duckdb_reads_the_same_figures(bench: Bench) {
         bench.lake.seal().await.unwrap();
     }
     bench.lake.compact().await.unwrap();
+    bench.world.advance(HOUR_US);
+    bench.lake.expire(bench.world.now_us()).await.unwrap();
     bench.append(&events(OWN, 900..950, 1)).await;
     bench.lake.seal().await.unwrap();
     let attach = match &bench.postgres {
