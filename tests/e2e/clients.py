@@ -148,6 +148,22 @@ def test_boto3_multipart_and_presigned(stage):
         s3.delete_object(Bucket="boto-whole", Key=key)
 
 
+def test_what_would_leave_the_mapping_is_refused(stage):
+    s3 = stage.client("boto")
+    put = {"Bucket": "boto-whole", "Key": "x", "Body": b"x"}
+    refused("NotImplemented", s3.put_object, **put, Metadata={"snowball-auto-extract": "true"})
+    refused("AccessDenied", s3.put_object, **put, ACL="public-read")
+    refused("AccessDenied", s3.put_object, **put, GrantRead="id=x")
+    refused("AccessDenied", s3.get_bucket_policy, Bucket="boto-whole")
+    refused("AccessDenied", s3.put_bucket_logging, Bucket="boto-whole", BucketLoggingStatus={})
+    key_id, secret = stage.orgs["boto"][1]
+    url = boto(stage.house.s3_url, (key_id, secret)).generate_presigned_url("list_objects_v2", Params={"Bucket": "boto-whole"})
+    assert urllib.request.urlopen(url).status == 200
+    body = stage.client("boto").get_object
+    told = refused("NoSuchKey", body, Bucket="boto-data", Key="secret-name")
+    assert "tenants" not in str(told.response) and "real-one" not in str(told.response)
+
+
 def test_wrong_keys_are_refused(stage):
     key, secret = stage.orgs["boto"][1]
     refused("SignatureDoesNotMatch", boto(stage.house.s3_url, (key, "wrong")).list_buckets)

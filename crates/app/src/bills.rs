@@ -118,7 +118,7 @@ fn profile_of(seller: &Org, edge: &RatedEdge) -> Profile {
         seller: party(seller),
         payer: party(&edge.buyer),
         currency: edge.agreement.book.currency,
-        zone: edge.buyer.zone.clone(),
+        zone: edge.zone.clone(),
         rounding: Rounding::HalfAwayFromZero,
     }
 }
@@ -185,47 +185,45 @@ async fn late_differences(
         let name = period.month_name(&first.buyer.zone);
         let grant = access::decide_job(cx.realm, seller);
         let mut tx = cx.app.store.read(&grant).await?;
-        let papers = invoices::to_payers_below(&mut tx, seller).await?;
-        let issued: BTreeMap<OrgId, Listed> = papers
-            .into_iter()
-            .filter(|paper| paper.state == "issued" && paper.period_name == name)
-            .map(|paper| (paper.payer, paper))
-            .collect();
+        let papers = invoices::issued_below(&mut tx, seller, &name).await?;
         drop(tx);
-        if issued.is_empty() {
-            continue;
+        if papers.is_empty() {
+            continue; // The month was never closed: it will be billed as itself.
         }
         for edge in rate_below(cx, seller, &name).await? {
-            if let Some(paper) = issued.get(&edge.buyer.id) {
-                late.entry(edge.buyer.id).or_default().extend(differences(cx, &edge, paper).await?);
+            let own = |paper: &&Listed| paper.payer == edge.buyer.id && paper.period_start_us == edge.period.start_us;
+            let paper = papers.iter().find(own);
+            if paper.is_some_and(|paper| paper.currency != edge.agreement.book.currency) {
+                continue; // Differences are never added up across currencies.
             }
+            let found = differences(cx, &edge, paper).await?;
+            late.entry(edge.buyer.id).or_default().extend(found);
         }
     }
     Ok(late)
 }
 
-async fn differences(cx: &Cx, edge: &RatedEdge, paper: &Listed) -> Result<Vec<Adjustment>, Failure> {
+/// What an edge owes for a closed month beyond what its papers say; a month without paper was billed at zero.
+async fn differences(cx: &Cx, edge: &RatedEdge, paper: Option<&Listed>) -> Result<Vec<Adjustment>, Failure> {
     let mut tx = cx.app.store.read(&access::decide_job(cx.realm, edge.buyer.id)).await?;
     let mut owed: BTreeMap<(String, OrgId), i128> = BTreeMap::new();
     for charge in &edge.charges {
         *owed.entry((charge.item_code.clone(), charge.org)).or_default() += charge.amount.0;
     }
-    for (item, org, billed) in invoices::billed_for_period(&mut tx, edge.buyer.id, paper.period_start_us).await? {
+    for (item, org, billed) in invoices::billed_for_period(&mut tx, edge.buyer.id, edge.period.start_us).await? {
         *owed.entry((item, org)).or_default() -= billed.0;
     }
     let names = names_below(&mut tx, edge.buyer.id).await?;
+    let period_name = edge.period.month_name(&edge.zone);
     let mut found = Vec::new();
     for ((code, org), difference) in owed.into_iter().filter(|(_, difference)| *difference != 0) {
         let Some((_, item)) = usage::priced_item(&mut tx, edge.buyer.id, edge.period, &code).await? else { continue };
         let mut source = line_of(&item, edge.period, org, &names, QuantityNano(0), AmountPico(difference))?;
-        source.description = format!("{} (late usage of {})", source.description, paper.period_name);
+        source.description = format!("{} (late usage of {period_name})", source.description);
         source.unit_price = String::new();
-        found.push(Adjustment {
-            period: edge.period,
-            period_name: paper.period_name.clone(),
-            corrects: paper.id,
-            source,
-        });
+        let corrects = paper.map(|paper| paper.id);
+        let period_name = period_name.clone();
+        found.push(Adjustment { period: edge.period, period_name, corrects, source });
     }
     Ok(found)
 }

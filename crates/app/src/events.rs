@@ -40,12 +40,19 @@ pub async fn ingest(cx: &Cx, org: OrgId, content_type: &str, body: &str) -> Resu
     let known: BTreeMap<String, Meter> =
         meters::all(&mut tx).await?.into_iter().map(|meter| (meter.code.clone(), meter)).collect();
     drop(tx);
+    // A correction lowers a bill: whoever is billed here must not send it for himself.
+    let seller = cx.place(org).await?.path.iter().rev().nth(1).copied().unwrap_or(org);
+    let may_correct = cx.may(Action::CloseBooks, seller).await;
     let mut batch = RawBatch::default();
     let mut rejected = Vec::new();
     let mut paths: BTreeMap<OrgId, Option<String>> = BTreeMap::new();
     for (index, raw) in parts.into_iter().enumerate() {
         let parsed = sources::events::parse(raw.get(), cx.realm, org, cx.now_us());
-        let checked = parsed.and_then(|record| check_meter(&known, &record).map(|()| record));
+        let checked = parsed.and_then(|record| {
+            check_meter(&known, &record)?;
+            check_correction(&record, may_correct)?;
+            Ok(record)
+        });
         match checked {
             Err(reject) => rejected.push(RejectedItem { index, reject }),
             Ok(mut record) => {
@@ -70,6 +77,14 @@ pub async fn ingest(cx: &Cx, org: OrgId, content_type: &str, body: &str) -> Resu
     let accepted = batch.len();
     cx.app.lake.append(batch).await?;
     Ok(Taken { accepted, rejected })
+}
+
+fn check_correction(record: &metering::UsageRecord, may_correct: bool) -> Result<(), Reject> {
+    if record.kind != metering::RecordKind::Correction || may_correct {
+        return Ok(());
+    }
+    let reason = "only those who may close the books of the organisation above can send corrections";
+    Err(Reject::new(&record.source, &record.record_id, "data.kind", "correction", reason))
 }
 
 fn check_meter(known: &BTreeMap<String, Meter>, record: &metering::UsageRecord) -> Result<(), Reject> {

@@ -42,9 +42,7 @@ pub async fn set(cx: &Cx, buyer: OrgId, month: &str, book: PriceBook) -> Result<
         return Err(Failure::invalid("/currency", book.currency.code(), reason));
     }
     let period = Period::month(month, &org.zone).map_err(|error| Failure::unreadable("month", error))?;
-    if let Some(paper) = store::invoices::live(&mut tx, buyer, period.start_us, org.invoice_kind).await?
-        && paper.state == "issued"
-    {
+    if store::invoices::issued_since(&mut tx, buyer, period.start_us).await? {
         return Err(Failure::conflict(format!(
             "month: {month} is billed already; prices can begin with a later month"
         )));

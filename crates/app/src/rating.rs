@@ -3,7 +3,7 @@
 use crate::cx::Cx;
 use crate::failure::Failure;
 use access::Action;
-use base::{OrgId, Period, RunId};
+use base::{OrgId, Period, RunId, Zone};
 use lake::{Buckets, GroupBy, RollUp};
 use pricing::{Charge, ItemUsage, PriceBook, Window};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +18,8 @@ pub struct RatedEdge {
     pub buyer: Org,
     /// The month, in the calendar of the edge whose prices count.
     pub period: Period,
+    /// That calendar.
+    pub zone: Zone,
     /// The agreement that was used; that of an edge above when this one has none.
     pub agreement: Agreement,
     /// The charges.
@@ -44,7 +46,9 @@ pub async fn rate_below(cx: &Cx, seller: OrgId, month: &str) -> Result<Vec<Rated
         below.entry(ancestor).or_default().insert(org);
     }
     drop(tx);
-    let mut rated: BTreeMap<OrgId, RatedEdge> = BTreeMap::new();
+    // Who closes below the root passes on what he is charged himself: that edge is rated, but not kept.
+    let own = edge_into(cx, seller, month, watermark).await?;
+    let mut rated: BTreeMap<OrgId, RatedEdge> = own.map(|edge| (seller, edge)).into_iter().collect();
     let mut order = Vec::new();
     for buyer in tree.into_iter().filter(|org| org.id != seller) {
         let above = buyer.parent.and_then(|parent| rated.get(&parent));
@@ -55,6 +59,44 @@ pub async fn rate_below(cx: &Cx, seller: OrgId, month: &str) -> Result<Vec<Rated
         }
     }
     Ok(order.into_iter().filter_map(|org| rated.remove(&org)).collect())
+}
+
+/// What `seller` itself is charged: by his own prices, or by those of the nearest organisation above.
+async fn edge_into(cx: &Cx, seller: OrgId, month: &str, watermark: i64) -> Result<Option<RatedEdge>, Failure> {
+    let mut tx = cx.app.store.read(&access::decide_job(cx.realm, seller)).await?;
+    let path = orgs::place(&mut tx, seller).await?.path;
+    let below = |pairs: Vec<(OrgId, OrgId)>, top: OrgId| -> BTreeSet<OrgId> {
+        pairs.into_iter().filter(|(ancestor, _)| *ancestor == top).map(|(_, org)| org).collect()
+    };
+    for priced in path.iter().skip(1).rev() {
+        let org = orgs::get(&mut tx, *priced).await?;
+        let period = Period::month(month, &org.zone).map_err(|error| Failure::unreadable("month", error))?;
+        let Some(agreement) = agreements::in_force(&mut tx, *priced, period.start_us).await? else { continue };
+        let under = below(orgs::pairs_below(&mut tx, *priced).await?, *priced);
+        let own = below(orgs::pairs_below(&mut tx, seller).await?, seller);
+        drop(tx);
+        let (mut edge, _) = rate_by_book(cx, &org, agreement, period, &under, watermark).await?;
+        edge.charges.retain(|charge| own.contains(&charge.org));
+        return Ok(Some(edge));
+    }
+    Ok(None)
+}
+
+/// Rates an edge by the book of its own agreement.
+async fn rate_by_book(
+    cx: &Cx,
+    buyer: &Org,
+    agreement: Agreement,
+    period: Period,
+    under: &BTreeSet<OrgId>,
+    watermark: i64,
+) -> Result<(RatedEdge, String), Failure> {
+    let usage = usage_for(cx, &agreement.book, period, under, watermark).await?;
+    let rated = pricing::rate(&agreement.book, buyer.id, period, active_days(buyer, period)?, &usage)?;
+    let unrated = rated.unrated.iter().map(describe).collect();
+    let parts = parts_json(&rated.parts);
+    let (zone, charges) = (buyer.zone.clone(), rated.charges);
+    Ok((RatedEdge { buyer: buyer.clone(), period, zone, agreement, charges, unrated, watermark }, parts))
 }
 
 async fn rate_edge(
@@ -70,26 +112,14 @@ async fn rate_edge(
     let own = agreements::in_force(&mut tx, buyer.id, period.start_us).await?;
     drop(tx);
     let (edge, parts_json) = match (own, above) {
-        (Some(agreement), _) => {
-            let usage = usage_for(cx, &agreement.book, period, under, watermark).await?;
-            let days = active_days(buyer, period)?;
-            let rated = pricing::rate(&agreement.book, buyer.id, period, days, &usage)?;
-            let unrated = rated.unrated.iter().map(describe).collect();
-            let parts = parts_json(&rated.parts);
-            let edge =
-                RatedEdge { buyer: buyer.clone(), period, agreement, charges: rated.charges, unrated, watermark };
-            (edge, parts)
-        }
+        (Some(agreement), _) => rate_by_book(cx, buyer, agreement, period, under, watermark).await?,
         (None, Some(above)) => {
             let shares = pricing::pass_through(&above.charges, buyer.id, |org| under.contains(&org));
-            let charges = shares.into_iter().map(|share| share.charge).collect();
             let edge = RatedEdge {
                 buyer: buyer.clone(),
-                period: above.period,
-                agreement: above.agreement.clone(),
-                charges,
+                charges: shares.into_iter().map(|share| share.charge).collect(),
                 unrated: Vec::new(),
-                watermark,
+                ..above.clone()
             };
             (edge, "[]".to_owned())
         }

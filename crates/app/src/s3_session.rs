@@ -126,7 +126,13 @@ async fn fetch_holder(app: &App, key_id: &str) -> Result<Option<KeyHolder>, Fail
     if store::users::get(&mut tx, key.user).await?.state != "active" {
         return Ok(None);
     }
-    let org_path = path_text(&orgs::place(&mut tx, key.org).await?);
+    let place = orgs::place(&mut tx, key.org).await?;
+    // A key lives only as long as its holder has a role at the organisation or above it.
+    let held = store::bindings::of_user(&mut tx, key.user).await?;
+    if !held.iter().any(|held| place.path.contains(&held.binding.scope)) {
+        return Ok(None);
+    }
+    let org_path = path_text(&place);
     let secret = app.vault.open(&key.key_id, &key.secret_sealed)?;
     Ok(Some(KeyHolder { realm, org: key.org, org_path, user: key.user, key_id: key.key_id, secret }))
 }

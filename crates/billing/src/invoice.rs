@@ -79,8 +79,8 @@ pub struct Adjustment {
     pub period: Period,
     /// Its name: `2026-09`.
     pub period_name: String,
-    /// The paper whose figures are corrected.
-    pub corrects: InvoiceId,
+    /// The paper whose figures are corrected; none when the month had no paper.
+    pub corrects: Option<InvoiceId>,
     /// Item, group and difference. The amount may be negative.
     pub source: LineSource,
 }
@@ -164,7 +164,7 @@ pub fn draft(
     let period_name = period.month_name(&profile.zone);
     let mut plain: Vec<_> = sources.into_iter().map(|source| (source, None, None)).collect();
     plain.sort_by(|a, b| (&a.0.group_name, a.0.group).cmp(&(&b.0.group_name, b.0.group)));
-    let late = adjustments.into_iter().map(|late| (late.source, Some(late.period), Some(late.corrects)));
+    let late = adjustments.into_iter().map(|late| (late.source, Some(late.period), late.corrects));
     let minor_digits = profile.currency.minor_digits();
     let mut lines: Vec<InvoiceLine> = Vec::new();
     let mut total_minor = AmountMinor(0);

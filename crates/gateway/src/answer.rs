@@ -99,7 +99,7 @@ pub(crate) fn finish(reply: Reply, request_id: RequestId) -> Response<Body> {
 }
 
 /// Headers of an upstream's answer that stay with the gateway.
-const OWN: [&str; 15] = [
+const OWN: [&str; 20] = [
     "connection",
     "keep-alive",
     "proxy-authenticate",
@@ -115,13 +115,19 @@ const OWN: [&str; 15] = [
     "x-amz-request-id",
     "x-amz-id-2",
     "x-amz-bucket-region",
+    "x-amz-server-side-encryption-aws-kms-key-id",
+    "x-amz-expiration",
+    "x-amz-abort-rule-id",
+    "bucket",
+    "location",
 ];
 
 /// Copies an upstream's headers without those that are hop-by-hop or tell of the upstream.
 pub(crate) fn clean_headers(upstream: &HeaderMap) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(upstream.len());
     for (name, value) in upstream {
-        if !OWN.contains(&name.as_str()) {
+        let vendor = ["x-rgw-", "x-minio-", "x-goog-", "x-oss-"].iter().any(|prefix| name.as_str().starts_with(prefix));
+        if !OWN.contains(&name.as_str()) && !vendor {
             headers.append(name, value.clone());
         }
     }

@@ -117,6 +117,13 @@ impl<P: Port> Gateway<P> {
         body: Incoming,
         meter: &mut Meter<P>,
     ) -> Result<Reply, Fault> {
+        // The others carry names of real buckets, or open the bucket past the gateway.
+        let mapped = ["Versioning", "Tagging", "Cors", "CORS", "Lifecycle", "Encryption", "ObjectLock"];
+        if !mapped.iter().any(|part| name.contains(part)) {
+            return Err(S3Error::access_denied()
+                .saying(format!("{name} is not supported through the gateway."))
+                .into());
+        }
         let mapping = route::whole(bucket).ok_or_else(|| {
             S3Error::access_denied()
                 .saying(format!("{name} needs a bucket that is mapped as a whole, without prefix and folders."))

@@ -2,7 +2,7 @@
 //! sent once for each place, and the answers are joined.
 
 use crate::answer::Reply;
-use crate::forward::{SmallRequest, read_answer, upstream_headers};
+use crate::forward::{SmallRequest, read_answer, safe_message, upstream_headers};
 use crate::gateway::{Fault, Gateway};
 use crate::inbound::Inbound;
 use crate::meter::Meter;
@@ -61,6 +61,13 @@ fn plan(bucket: &VirtualBucket, body: &[u8]) -> Result<Plan, S3Error> {
     }
     let mut plan = Plan { quiet: root.text_of("Quiet") == "true", batches: BTreeMap::new(), refused: Vec::new() };
     for object in root.all("Object") {
+        // Only leaves that are known go on: nothing can hide inside another element.
+        let known = ["Key", "VersionId", "ETag", "LastModifiedTime", "Size"];
+        let keys = object.children.iter().filter(|child| child.name == "Key").count();
+        let plain = |child: &Element| child.children.is_empty() && known.contains(&child.name.as_str());
+        if keys != 1 || !object.children.iter().all(plain) {
+            return Err(S3Error::malformed_xml());
+        }
         let key = object.text_of("Key");
         if key.is_empty() {
             return Err(S3Error::malformed_xml());
@@ -171,6 +178,9 @@ impl<P: Port> Gateway<P> {
                 continue;
             };
             set_key(&mut row, format!("{}{rest}", batch.mapping.folder));
+            for child in row.children.iter_mut().filter(|child| child.name == "Message") {
+                child.text = safe_message(&child.text, &batch.mapping, "The object could not be deleted.");
+            }
             if row.name == "Deleted" && row.text_of("VersionId").is_empty() && row.text_of("DeleteMarker") != "true" {
                 meter.change(delete_change(&place_of(batch, &real_key)));
             }

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use s3::payload::ChecksumsOf;
 use s3::rewrite::{Rewrite, rewrite_xml};
-use s3::xml::XmlError;
+use s3::xml::{self, XmlError};
 use s3::{Body, Operation, Outgoing, PayloadDecoder, PayloadMode, Query, S3Error, empty_body, full_body, names};
 
 /// Largest request body that is read into memory: XML only.
@@ -53,6 +53,31 @@ const OWN: [&str; 28] = [
     "x-forwarded-host",
     "x-forwarded-proto",
 ];
+
+/// Headers that make some store do more than the request says: unpack an archive over the whole bucket, move
+/// or copy from a place that was not mapped, open an object to others.
+pub(crate) fn check_headers(inbound: &Inbound) -> Result<(), S3Error> {
+    let vendor =
+        ["x-amz-meta-snowball-", "x-amz-meta-minio-snowball-", "x-minio-", "x-goog-", "x-oss-", "x-obs-", "x-cos-"];
+    for (name, value) in &inbound.headers {
+        let name = name.as_str();
+        let foreign_source = name.contains("copy-source") && !name.starts_with("x-amz-copy-source");
+        let moves = name.contains("rename-source") || foreign_source;
+        if moves || vendor.iter().any(|prefix| name.starts_with(prefix)) {
+            return Err(S3Error::not_implemented().saying(format!("The header {name} is not supported.")));
+        }
+        let private = ["private", "bucket-owner-full-control"].iter().any(|acl| value.as_bytes() == acl.as_bytes());
+        if name.starts_with("x-amz-grant-") || (name == "x-amz-acl" && !private) {
+            return Err(
+                S3Error::access_denied().saying(format!("{name}: rights are given by the gateway, not by ACLs."))
+            );
+        }
+    }
+    if inbound.query.has("renameObject") || (inbound.query.has("select") && inbound.query.has("restore")) {
+        return Err(S3Error::not_implemented());
+    }
+    Ok(())
+}
 
 /// Gives the client's headers as the upstream may see them.
 pub(crate) fn upstream_headers(inbound: &Inbound) -> HeaderMap {
@@ -173,6 +198,10 @@ impl<P: Port> Gateway<P> {
         meter: &Meter<P>,
     ) -> Result<Reply, Fault> {
         let body = self.small_body(inbound, body, meter).await?;
+        let names_a_place = body.windows(14).any(|part| part == b"OutputLocation");
+        if inbound.operation == Operation::RestoreObject && names_a_place {
+            return Err(S3Error::not_implemented().saying("A restore into another place is not supported.").into());
+        }
         let request = SmallRequest {
             method: inbound.method.clone(),
             raw_key,
@@ -239,7 +268,9 @@ impl<P: Port> Gateway<P> {
         if code.is_empty() {
             return Err(S3Error { status: status.as_u16(), ..stand_in }.into());
         }
-        let whole = self.rewrite(inbound, mapping, &whole, &[]).map_err(|error| unreadable(mapping, &error))?;
+        let text = safe_message(&message, mapping, &stand_in.message);
+        let whole = error_document(&whole, &code, &text, inbound);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         let mut reply = Reply::bytes(status, headers, Bytes::from(whole));
         reply.error_code = code;
         Ok(reply)
@@ -269,6 +300,45 @@ impl<P: Port> Gateway<P> {
         };
         rewrite_xml(document, &rewrite)
     }
+}
+
+/// The upstream's words, unless they name what the tenant must not see.
+pub(crate) fn safe_message(message: &str, mapping: &Mapping, instead: &str) -> String {
+    let hidden =
+        [mapping.real_bucket.as_str(), mapping.prefix.as_str(), mapping.upstream.access_key_id.as_str(), "arn:"];
+    let tells = hidden.iter().any(|part| !part.is_empty() && message.contains(part));
+    if tells { instead.to_owned() } else { message.to_owned() }
+}
+
+/// An error made anew: code, message, virtual names, and the few figures that clients read.
+fn error_document(upstream: &[u8], code: &str, message: &str, inbound: &Inbound) -> String {
+    const FIGURES: [&str; 7] = [
+        "ActualObjectSize",
+        "RangeRequested",
+        "MaxSizeAllowed",
+        "ProposedSize",
+        "MinSizeAllowed",
+        "PartNumber",
+        "Condition",
+    ];
+    let root = xml::parse(upstream).ok();
+    let mut out = format!("{}<Error>", xml::DECLARATION);
+    xml::push_element(&mut out, "Code", code);
+    xml::push_element(&mut out, "Message", message);
+    for name in FIGURES {
+        let figure = root.as_ref().map(|root| root.text_of(name)).unwrap_or_default();
+        if !figure.is_empty() {
+            xml::push_element(&mut out, name, figure);
+        }
+    }
+    if !inbound.target.raw_key.is_empty() {
+        xml::push_element(&mut out, "Key", &inbound.target.key_text());
+    }
+    xml::push_element(&mut out, "BucketName", &inbound.target.bucket);
+    xml::push_element(&mut out, "Resource", &inbound.target.resource());
+    xml::push_element(&mut out, "RequestId", &inbound.request_id.to_string());
+    out.push_str("</Error>");
+    out
 }
 
 /// Refuses with 503 and an alarm what is our own trouble with the upstream.

@@ -48,6 +48,7 @@ pub struct Gateway<P> {
     /// Metering events on their way.
     pub(crate) pending: AtomicUsize,
     policy: Policy,
+    policy_received_host: Policy,
     keys: SigningKeyCache,
     unauthenticated: AtomicU64,
 }
@@ -62,6 +63,7 @@ impl<P: Port> Gateway<P> {
             world,
             settings,
             pending: AtomicUsize::new(0),
+            policy_received_host: Policy { public_hosts: Vec::new(), ..policy.clone() },
             policy,
             keys: SigningKeyCache::default(),
             unauthenticated: AtomicU64::new(0),
@@ -132,7 +134,10 @@ impl<P: Port> Gateway<P> {
             S3Error::service_unavailable()
         })?;
         let secret = caller.as_ref().map_or(DUMMY_SECRET, |caller| caller.secret.as_str());
-        let verified = sigv4::verify(&claim, &wire, secret, &self.keys, &self.policy, started_us);
+        // Another host name than the one received could name another bucket: then only the received one counts.
+        let by_host = target.by_host;
+        let policy = if by_host { &self.policy_received_host } else { &self.policy };
+        let verified = sigv4::verify(&claim, &wire, secret, &self.keys, policy, started_us);
         let Some(caller) = caller else {
             return Err(S3Error::invalid_access_key_id().with("AWSAccessKeyId", claim.access_key_id));
         };
@@ -140,7 +145,7 @@ impl<P: Port> Gateway<P> {
         let (query, headers) = inbound::effective(head.uri.query().unwrap_or(""), head.headers)?;
         let operation =
             Operation::classify(&head.method, !target.bucket.is_empty(), !target.raw_key.is_empty(), &query, &headers);
-        Ok(Inbound {
+        let inbound = Inbound {
             request_id,
             started_us,
             method: head.method,
@@ -151,7 +156,9 @@ impl<P: Port> Gateway<P> {
             caller,
             verified,
             public_url: inbound::public_url(&self.settings, host),
-        })
+        };
+        crate::forward::check_headers(&inbound)?;
+        Ok(inbound)
     }
 
     async fn serve_read(self: Arc<Self>, inbound: Inbound, body: Incoming, mut meter: Meter<P>) -> Response<Body> {

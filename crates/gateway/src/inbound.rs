@@ -26,6 +26,8 @@ pub(crate) struct Target {
     pub bucket: String,
     /// Virtual key, percent-encoded as received; empty for the bucket itself.
     pub raw_key: String,
+    /// The bucket was named by the host.
+    pub by_host: bool,
 }
 
 impl Target {
@@ -33,11 +35,11 @@ impl Target {
     pub(crate) fn parse(host: &str, path: &str, domain: Option<&str>) -> Self {
         let path = path.strip_prefix('/').unwrap_or(path);
         if let Some(bucket) = domain.and_then(|domain| virtual_host_bucket(host, domain)) {
-            return Self { bucket, raw_key: path.to_owned() };
+            return Self { bucket, raw_key: path.to_owned(), by_host: true };
         }
         let (bucket, raw_key) = path.split_once('/').unwrap_or((path, ""));
         let bucket = String::from_utf8_lossy(&names::decode(bucket)).into_owned();
-        Self { bucket, raw_key: raw_key.to_owned() }
+        Self { bucket, raw_key: raw_key.to_owned(), by_host: false }
     }
 
     /// The key decoded, with broken UTF-8 replaced.

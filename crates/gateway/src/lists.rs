@@ -32,8 +32,33 @@ pub(crate) fn bad_token() -> S3Error {
         .with("ArgumentName", "continuation-token")
 }
 
+/// What a list may be asked. Anything else could be a sub-resource that this gateway does not know.
+const LIST_PARAMETERS: [&str; 16] = [
+    "list-type",
+    "prefix",
+    "delimiter",
+    "marker",
+    "start-after",
+    "key-marker",
+    "version-id-marker",
+    "upload-id-marker",
+    "max-keys",
+    "max-uploads",
+    "encoding-type",
+    "fetch-owner",
+    "continuation-token",
+    "versions",
+    "uploads",
+    "x-id",
+];
+
 /// Maps the positions of a list into the real key space.
 fn map_query(query: &Query, mapping: &Mapping) -> Result<Query, S3Error> {
+    let known = |name: &[u8]| LIST_PARAMETERS.iter().any(|known| known.as_bytes() == name);
+    if let Some((name, _)) = query.iter().find(|(name, _)| !known(name)) {
+        let name = String::from_utf8_lossy(name).into_owned();
+        return Err(S3Error::not_implemented().saying(format!("The list parameter {name} is not supported.")));
+    }
     let folder = mapping.folder.as_bytes();
     let real =
         |virtual_key: &[u8]| virtual_key.strip_prefix(folder).map(|rest| [mapping.prefix.as_bytes(), rest].concat());

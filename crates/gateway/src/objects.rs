@@ -36,6 +36,9 @@ impl<P: Port> Gateway<P> {
         match inbound.operation {
             Operation::Unknown(_) => return Err(S3Error::method_not_allowed().into()),
             Operation::CorsPreflight => return Err(S3Error::access_denied().into()),
+            Operation::ObjectProperty(name, _) if name.ends_with("Acl") && inbound.operation.is_write() => {
+                return Err(S3Error::access_denied().saying("Rights are given by the gateway, not by ACLs.").into());
+            }
             _ => {}
         }
         let place = route::place(bucket, &inbound.target.raw_key, inbound.operation)?;

@@ -131,20 +131,21 @@ pub(crate) async fn collect(
     bytes_max: u64,
     counters: &Counters,
 ) -> Result<Bytes, Fault> {
-    let mut ready = VecDeque::new();
+    let mut ready: VecDeque<Bytes> = VecDeque::new();
+    let mut whole = Vec::new();
     while let Some(frame) = inner.frame().await {
         let frame = frame.map_err(|_| Fault::ClientGone)?;
         if let Ok(data) = frame.into_data() {
             feed(&mut decoder, data, &mut ready, counters)?;
+        }
+        // Copied at once: a small piece would hold the whole buffer that it was read into.
+        for piece in ready.drain(..) {
+            whole.extend_from_slice(&piece);
         }
         if decoder.decoded_bytes() > bytes_max {
             return Err(S3Error::entity_too_large().with("MaxSizeAllowed", bytes_max.to_string()).into());
         }
     }
     decoder.finish()?;
-    let mut whole = Vec::with_capacity(usize::try_from(decoder.decoded_bytes()).unwrap_or(0));
-    for piece in ready {
-        whole.extend_from_slice(&piece);
-    }
     Ok(Bytes::from(whole))
 }

@@ -215,7 +215,8 @@ pub(crate) async fn commit_files(
                    returning record_count, file_size_bytes";
         let row = sqlx::query(sql).bind(snapshot).bind(*file_id).fetch_optional(&mut **tx).await?;
         let row = row.ok_or_else(|| LakeError::Corrupt(format!("file {file_id} is no longer live")))?;
-        let mark = sqlx::query("update lake_file set retired_us = $1 where data_file_id = $2").bind(now_us).bind(*file_id);
+        let mark =
+            sqlx::query("update lake_file set retired_us = $1 where data_file_id = $2").bind(now_us).bind(*file_id);
         mark.execute(&mut **tx).await?;
         rows_out += row.try_get::<i64, _>("record_count")?;
         bytes_out += row.try_get::<i64, _>("file_size_bytes")?;
@@ -337,7 +338,10 @@ pub(crate) async fn live_files(pool: &AnyPool) -> Result<Vec<LiveFile>, LakeErro
 
 /// Forgets files that were retired at or before `before_us`, and the snapshots that only they served. Gives
 /// the paths, which nobody can reach any more.
-pub(crate) async fn forget_retired(tx: &mut Transaction<'static, Any>, before_us: i64) -> Result<Vec<String>, LakeError> {
+pub(crate) async fn forget_retired(
+    tx: &mut Transaction<'static, Any>,
+    before_us: i64,
+) -> Result<Vec<String>, LakeError> {
     let sql = "select d.data_file_id, d.path, d.end_snapshot
                  from lake_file f
                  join ducklake_data_file d on d.data_file_id = f.data_file_id
@@ -350,7 +354,8 @@ pub(crate) async fn forget_retired(tx: &mut Transaction<'static, Any>, before_us
         let file_id: i64 = row.try_get("data_file_id")?;
         oldest_kept = oldest_kept.max(row.try_get("end_snapshot")?);
         paths.push(row.try_get("path")?);
-        for table in ["ducklake_file_column_stats", "ducklake_file_partition_value", "ducklake_data_file", "lake_file"] {
+        for table in ["ducklake_file_column_stats", "ducklake_file_partition_value", "ducklake_data_file", "lake_file"]
+        {
             let sql = sqlx::AssertSqlSafe(format!("delete from {table} where data_file_id = $1"));
             sqlx::query(sql).bind(file_id).execute(&mut **tx).await?;
         }

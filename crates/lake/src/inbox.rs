@@ -168,10 +168,17 @@ impl Inbox {
         self.room.wait().await;
         let sender = self.sender.lock().ok().and_then(|sender| sender.clone()).ok_or(LakeError::Closed)?;
         let (done, result) = oneshot::channel();
-        sender.send(Waiting { batch, done }).await.map_err(|_| LakeError::Closed)?;
-        result.await.map_err(|_| LakeError::Closed)?.map_err(LakeError::Corrupt)?;
+        // Counted before it can be sealed, so that what is freed was counted.
         self.room.bytes.fetch_add(size, Ordering::Relaxed);
-        Ok(())
+        let kept = async {
+            sender.send(Waiting { batch, done }).await.map_err(|_| LakeError::Closed)?;
+            result.await.map_err(|_| LakeError::Closed)?.map_err(LakeError::Corrupt)
+        };
+        let kept = kept.await;
+        if kept.is_err() {
+            self.room.free(size);
+        }
+        kept
     }
 
     /// The oldest groups, together at least one and at most about `events_max` events.

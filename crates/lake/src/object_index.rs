@@ -138,7 +138,21 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
+    /// Whether something later than this step is known of the object: then the step came late and is over.
+    async fn is_outdated(&mut self, object: &str) -> Result<bool, LakeError> {
+        let sql = "select at_us from s3_object where realm_id = $1 and object = $2";
+        let known: Option<i64> = sqlx::query_scalar(sql)
+            .bind(self.realm.to_string())
+            .bind(object.to_owned())
+            .fetch_optional(&mut **self.tx)
+            .await?;
+        Ok(known.is_some_and(|at_us| at_us > self.at_us))
+    }
+
     async fn put(&mut self, object: &str, owner: &Owner, size_bytes: u64) -> Result<(), LakeError> {
+        if self.is_outdated(object).await? {
+            return Ok(());
+        }
         self.delete(object).await?;
         let size = i64::try_from(size_bytes).map_err(|_| LakeError::Decimal(base::DecimalError::Overflow))?;
         sqlx::query("insert into s3_object (realm_id, object, account_id, org_id, org_path, user_id, bucket, size_bytes, at_us) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
@@ -157,11 +171,12 @@ impl Step<'_> {
     }
 
     async fn delete(&mut self, object: &str) -> Result<(), LakeError> {
-        let sql = "delete from s3_object where realm_id = $1 and object = $2
+        let sql = "delete from s3_object where realm_id = $1 and object = $2 and at_us <= $3
                    returning org_id, org_path, user_id, bucket, size_bytes";
         let row = sqlx::query(sql)
             .bind(self.realm.to_string())
             .bind(object.to_owned())
+            .bind(self.at_us)
             .fetch_optional(&mut **self.tx)
             .await?;
         let Some(row) = row else { return Ok(()) };

@@ -50,8 +50,16 @@ impl Lake {
     /// # Errors
     /// [`LakeError`]; batches that were committed stay, the rest is tried again next time.
     pub async fn seal(&self) -> Result<Sealed, LakeError> {
+        // A caller that goes away must not cut a batch from the removal of what it holds.
+        let own = self.clone();
+        tokio::spawn(async move { own.seal_all().await }).await.map_err(|_| LakeError::Closed)?
+    }
+
+    async fn seal_all(&self) -> Result<Sealed, LakeError> {
         let _one = self.inner.sealing.lock().await;
         let mut sum = Sealed::default();
+        let sealed = catalog::sealed_seq(&self.inner.catalog).await?;
+        self.inner.inbox.remove_through(sealed, 0).await?;
         loop {
             let groups = self.inner.inbox.oldest(self.inner.settings.batch_events_max).await?;
             if groups.is_empty() {

@@ -178,12 +178,26 @@ impl PriceItem {
         if self.included.0 < 0 {
             return Err(BookError::new(at("included"), self.included, "is negative"));
         }
+        if self.included.0 > UNITS_MAX || self.included.0.checked_mul(self.basis_max()).is_none() {
+            return Err(BookError::new(at("included"), self.included, "is too large for its unit"));
+        }
         match &self.model {
+            Model::PerUnit { rate } if rate.0 > RATE_MAX => {
+                Err(BookError::new(at("price/rate"), rate, "is above 10^9"))
+            }
+            Model::Flat { amount } if amount.0 > RATE_MAX => {
+                Err(BookError::new(at("price/amount"), amount, "is above 10^9"))
+            }
             Model::PerUnit { rate } if rate.0 < 0 => Err(BookError::new(at("price/rate"), rate, "is negative")),
             Model::Flat { amount } if amount.0 < 0 => Err(BookError::new(at("price/amount"), amount, "is negative")),
             Model::PerUnit { .. } | Model::Flat { .. } => Ok(()),
-            Model::Graduated { tiers } | Model::Volume { tiers } => validate_tiers(tiers, at),
+            Model::Graduated { tiers } | Model::Volume { tiers } => validate_tiers(tiers, self.basis_max(), at),
         }
+    }
+
+    /// The largest [`Self::basis`] that a month can give: 31 days across the end of summer time.
+    fn basis_max(&self) -> i128 {
+        i128::from(self.unit.size) * if self.unit.lasts_period { 31 * 86_400 + 7_200 } else { 1 }
     }
 
     /// Meter units in one priced unit over `period`; a positive number.
@@ -203,7 +217,12 @@ impl PriceItem {
     }
 }
 
-fn validate_tiers(tiers: &[Tier], at: &dyn Fn(&str) -> String) -> Result<(), BookError> {
+/// 10^15 priced units.
+const UNITS_MAX: i128 = 1_000_000_000_000_000 * NANO;
+/// 10^9 of the major currency unit: prices beyond it are slips, and sums stay far from overflowing.
+const RATE_MAX: i128 = 1_000_000_000 * base::decimal::PICO;
+
+fn validate_tiers(tiers: &[Tier], basis_max: i128, at: &dyn Fn(&str) -> String) -> Result<(), BookError> {
     if tiers.is_empty() || tiers.len() > 100 {
         return Err(BookError::new(at("price/tiers"), tiers.len(), "tiers; there must be 1 to 100"));
     }
@@ -217,6 +236,9 @@ fn validate_tiers(tiers: &[Tier], at: &dyn Fn(&str) -> String) -> Result<(), Boo
         if tier.rate.0 < 0 {
             return Err(BookError::new(field("rate"), tier.rate, "is negative"));
         }
+        if tier.rate.0 > RATE_MAX {
+            return Err(BookError::new(field("rate"), tier.rate, "is above 10^9"));
+        }
         let last = index + 1 == tiers.len();
         match tier.up_to {
             None if last => {}
@@ -228,7 +250,10 @@ fn validate_tiers(tiers: &[Tier], at: &dyn Fn(&str) -> String) -> Result<(), Boo
                     "leaves everything above it without a price; the last tier must be open",
                 ));
             }
-            Some(bound) if bound <= below || bound.0 > 1_000_000_000_000_000 * NANO => {
+            Some(bound) if bound.0.checked_mul(basis_max).is_none() => {
+                return Err(BookError::new(field("up_to"), bound, "is too large for its unit"));
+            }
+            Some(bound) if bound <= below || bound.0 > UNITS_MAX => {
                 return Err(BookError::new(field("up_to"), bound, &format!("must be above {below} and at most 10^15")));
             }
             Some(bound) => below = bound,

@@ -156,13 +156,13 @@ fn rate_item<'a>(
     }
     let mut parts: BTreeMap<Option<u32>, ChargePart> = BTreeMap::new();
     let mut charges: BTreeMap<OrgId, (QuantityNano, AmountPico)> = BTreeMap::new();
-    for by_org in windows.values() {
+    for by_org in windows.values_mut() {
+        note_negative(item, by_org, rated);
         let mut total = QuantityNano(0);
         for quantity in by_org.values() {
             total = total.plus(*quantity)?;
         }
-        if total.0 < 0 || by_org.values().any(|quantity| quantity.0 < 0) {
-            note_negative(item, by_org, rated);
+        if by_org.is_empty() {
             continue;
         }
         let window_parts = rate_window(item, period, total)?;
@@ -195,14 +195,21 @@ fn rate_item<'a>(
     Ok(())
 }
 
-fn note_negative(item: &PriceItem, by_org: &BTreeMap<OrgId, QuantityNano>, rated: &mut Rated) {
-    rated.unrated.extend(by_org.iter().map(|(org, quantity)| Unrated {
-        meter: item.meter.clone(),
-        dimensions: BTreeMap::new(),
-        org: *org,
-        quantity: *quantity,
-        reason: "corrections bring the window below zero",
-    }));
+/// An organisation whose corrections outweigh its usage owes nothing here and is shown to a person. The
+/// others are rated as if it were not there: nobody's correction makes an item free for all.
+fn note_negative(item: &PriceItem, by_org: &mut BTreeMap<OrgId, QuantityNano>, rated: &mut Rated) {
+    let negative: Vec<(OrgId, QuantityNano)> =
+        by_org.iter().filter(|(_, quantity)| quantity.0 < 0).map(|(org, quantity)| (*org, *quantity)).collect();
+    for (org, quantity) in negative {
+        by_org.remove(&org);
+        rated.unrated.push(Unrated {
+            meter: item.meter.clone(),
+            dimensions: BTreeMap::new(),
+            org,
+            quantity,
+            reason: "corrections bring the window below zero",
+        });
+    }
 }
 
 /// Prices the whole quantity of one window. The parts cover it exactly.

@@ -197,6 +197,9 @@ pub struct Outgoing<'a> {
     pub now_us: i64,
 }
 
+/// The longest wait for the head of an answer: nothing hangs for ever.
+const ANSWER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3_600);
+
 /// A client for any number of upstreams.
 pub struct Client {
     inner: legacy::Client<HttpsConnector<HttpConnector>, Body>,
@@ -230,7 +233,11 @@ impl Client {
     pub async fn send(&self, upstream: &Upstream, outgoing: Outgoing<'_>) -> Result<Response<Incoming>, ClientError> {
         let host = upstream.host(outgoing.bucket);
         let request = self.sign(upstream, &host, outgoing)?;
-        self.inner.request(request).await.map_err(|error| transport_error(host, &error))
+        // Counted from the start of the body, so it leaves room for a slow upload of the largest part.
+        match tokio::time::timeout(ANSWER_TIMEOUT, self.inner.request(request)).await {
+            Ok(answer) => answer.map_err(|error| transport_error(host, &error)),
+            Err(_) => Err(ClientError::Answer { host, reason: "it did not answer within an hour".to_owned() }),
+        }
     }
 
     /// Forgets the derived keys of an account whose secret changed.

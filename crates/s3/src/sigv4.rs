@@ -164,6 +164,10 @@ fn not_v4a() -> S3Error {
     S3Error::not_implemented().saying("signature version 4A is not supported, use AWS4-HMAC-SHA256")
 }
 
+/// AWS allows 128 characters in an access key id; regions are far shorter.
+const ACCESS_KEY_BYTES_MAX: usize = 128;
+const REGION_BYTES_MAX: usize = 64;
+
 struct Credential {
     access_key_id: String,
     date: String,
@@ -176,10 +180,9 @@ fn parse_credential(text: &str) -> Option<Credential> {
     let (terminator, service, region, date, access_key_id) =
         (pieces.next()?, pieces.next()?, pieces.next()?, pieces.next()?, pieces.next()?);
     let date_holds = date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit());
-    (terminator == "aws4_request" && service == "s3" && date_holds && !access_key_id.is_empty()).then(|| Credential {
-        access_key_id: access_key_id.to_owned(),
-        date: date.to_owned(),
-        region: region.to_owned(),
+    let short = access_key_id.len() <= ACCESS_KEY_BYTES_MAX && region.len() <= REGION_BYTES_MAX;
+    (short && terminator == "aws4_request" && service == "s3" && date_holds && !access_key_id.is_empty()).then(|| {
+        Credential { access_key_id: access_key_id.to_owned(), date: date.to_owned(), region: region.to_owned() }
     })
 }
 

@@ -93,7 +93,14 @@ pub fn parse(raw: &str, realm: RealmId, default_org: OrgId, now_us: i64) -> Resu
     };
     let instant =
         |field: &str, text: &str| period::parse_instant(text).map_err(|error| reject(field, text, &format!("{error}")));
-    let start_us = if event.time.is_empty() { now_us } else { instant("time", &event.time)? };
+    if event.time.is_empty() {
+        // Without it a repeated delivery would be another event.
+        return Err(reject("time", "", "is missing; send when it happened, as 2026-10-01T00:00:00Z"));
+    }
+    if event.source.starts_with("s3-") {
+        return Err(reject("source", &event.source, "begins with s3-, which is kept for the gateway's own records"));
+    }
+    let start_us = instant("time", &event.time)?;
     let end_us = event.data.end.as_deref().map_or(Ok(start_us), |text| instant("data.end", text))?;
     let quantity = match &event.data.quantity {
         Quantity::Text(text) => text.parse().map_err(|error| reject("data.quantity", text, &format!("{error}")))?,
@@ -178,6 +185,8 @@ mod tests {
             ("id=\"\"", "id"),
             ("type=\"VM Hours\"", "type"),
             ("subject=\"acme\"", "subject"),
+            ("time=\"\"", "time"),
+            ("source=\"s3-storage\"", "source"),
             ("time=\"yesterday\"", "time"),
             ("time=\"2030-01-01T00:00:00Z\"", "time"),
             ("time=\"2020-01-01T00:00:00Z\"", "time"),

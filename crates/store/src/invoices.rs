@@ -150,6 +150,32 @@ pub async fn to_payers_below(tx: &mut Tx, payer: OrgId) -> Result<Vec<Listed>, S
     tx.fetch_all(sql, params![payer], from_row).await
 }
 
+/// Papers of one month to `seller`'s subtree that are issued; all of them.
+pub async fn issued_below(tx: &mut Tx, seller: OrgId, period_name: &str) -> Result<Vec<Listed>, StoreError> {
+    let sql = scoped!(
+        "select i.invoice_id, i.seller_org_id, i.payer_org_id, i.kind, i.state, i.number, i.period_name,
+                i.period_start_us, i.currency, i.total_minor, i.issued_us
+           from invoice i
+           join org_above a on a.realm_id = i.realm_id and a.org_id = i.payer_org_id
+          where i.realm_id = $1 and a.ancestor_id = $2 and i.period_name = $3 and i.state = 'issued'
+          order by i.payer_org_id"
+    );
+    tx.fetch_all(sql, params![seller, period_name], from_row).await
+}
+
+/// Whether a paper to `payer` or somebody below was issued for a month that begins then or later.
+pub async fn issued_since(tx: &mut Tx, payer: OrgId, period_start_us: i64) -> Result<bool, StoreError> {
+    let sql = scoped!(
+        "select i.invoice_id
+           from invoice i
+           join org_above a on a.realm_id = i.realm_id and a.org_id = i.payer_org_id
+          where i.realm_id = $1 and a.ancestor_id = $2 and i.period_start_us >= $3 and i.state = 'issued'
+          limit 1"
+    );
+    let found = tx.fetch_all(sql, params![payer, period_start_us], |row| row.text("invoice_id")).await?;
+    Ok(!found.is_empty())
+}
+
 /// The live paper of a month, if there is one.
 pub async fn live(
     tx: &mut Tx,

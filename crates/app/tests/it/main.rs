@@ -112,6 +112,11 @@ on_both_engines!(
     a_month_is_billed_once,
     departments_tile_the_customers_bill,
     late_usage_becomes_an_adjustment,
+    late_usage_of_a_month_without_paper_is_billed,
+    a_customer_closes_its_own_month,
+    a_child_in_another_zone_keeps_the_months_name,
+    corrections_come_from_above,
+    billed_months_keep_their_prices,
     rating_again_gives_the_same_digest,
     only_ones_own_subtree_exists,
     heads_and_members,
@@ -232,6 +237,90 @@ async fn late_usage_becomes_an_adjustment(bench: Bench) {
     assert_eq!(amounts(&bench.close("2026-11").await)[0].1, 100);
 }
 
+async fn late_usage_of_a_month_without_paper_is_billed(bench: Bench) {
+    bench.price(bench.customer, "2026-09", r#"{"model":"per_unit","rate":"1"}"#).await.unwrap();
+    let other = child(&bench.cx, bench.cx.realm.root(), "Other", "customer").await;
+    bench.price(other, "2026-09", r#"{"model":"per_unit","rate":"1"}"#).await.unwrap();
+    bench.at("2026-09-20T00:00:00Z");
+    bench.use_hours(other, "o", "2026-09-09T10:00:00Z", "1").await;
+    bench.at("2026-10-01T00:00:01Z");
+    assert_eq!(bench.close("2026-09").await.papers.len(), 1);
+    bench.use_hours(bench.customer, "late", "2026-09-09T10:00:00Z", "5").await;
+    bench.at("2026-11-01T00:00:01Z");
+    let october = bench.close("2026-10").await;
+    assert_eq!(amounts(&october).iter().map(|paper| paper.1).collect::<Vec<_>>(), [500]);
+    bench.at("2026-12-01T00:00:01Z");
+    assert!(bench.close("2026-11").await.papers.is_empty(), "nothing is billed twice");
+}
+
+async fn a_customer_closes_its_own_month(bench: Bench) {
+    bench.price(bench.customer, "2026-09", r#"{"model":"per_unit","rate":"2"}"#).await.unwrap();
+    let (admin, _) = bench.person(bench.customer, "customer", Role::Admin).await;
+    bench.at("2026-09-20T00:00:00Z");
+    bench.use_hours(bench.red, "a", "2026-09-09T10:00:00Z", "3").await;
+    bench.at("2026-10-01T00:00:01Z");
+    let closed = bills::close_month(&admin, bench.customer, "2026-09", true).await.unwrap();
+    assert_eq!(
+        amounts(&closed),
+        [("statement".to_owned(), 600, None)],
+        "the department's share, not the customer's bill"
+    );
+    assert_eq!(
+        bills::close_month(&admin, bench.cx.realm.root(), "2026-09", true).await.unwrap_err().kind,
+        Kind::NotFound
+    );
+    assert_eq!(bench.close("2026-09").await.papers.len(), 1, "the invoice of the customer is the provider's to make");
+}
+
+async fn a_child_in_another_zone_keeps_the_months_name(bench: Bench) {
+    let zone = |name: &str| Some(name.parse::<Zone>().unwrap());
+    let new = |name: &str, kind: &str, tz: &str| NewOrg {
+        name: name.into(),
+        kind: kind.into(),
+        address: vec![],
+        currency: None,
+        zone: zone(tz),
+    };
+    let berlin =
+        orgs::create_child(&bench.cx, bench.cx.realm.root(), new("B", "customer", "Europe/Berlin")).await.unwrap().id;
+    let york = orgs::create_child(&bench.cx, berlin, new("Y", "department", "America/New_York")).await.unwrap().id;
+    bench.price(berlin, "2026-09", r#"{"model":"per_unit","rate":"1"}"#).await.unwrap();
+    bench.at("2026-10-09T00:00:00Z");
+    bench.use_hours(york, "a", "2026-09-30T22:30:00Z", "4").await; // October in Berlin.
+    bench.at("2026-11-01T12:00:00Z");
+    let october = bench.close("2026-10").await;
+    assert_eq!(
+        october.papers.iter().map(|paper| paper.period_name.as_str()).collect::<Vec<_>>(),
+        ["2026-10", "2026-10"]
+    );
+    bench.at("2026-12-01T12:00:00Z");
+    assert!(bench.close("2026-11").await.papers.is_empty(), "no adjustment out of nothing");
+}
+
+async fn corrections_come_from_above(bench: Bench) {
+    let (admin, _) = bench.person(bench.customer, "customer", Role::Admin).await;
+    bench.at("2026-09-20T00:00:00Z");
+    let event = r#"{"specversion":"1.0","id":"c","source":"/t","type":"vm.hours","time":"2026-09-10T00:00:00Z",
+                    "data":{"quantity":"-5","kind":"correction"}}"#;
+    let own = events::ingest(&admin, bench.customer, "application/json", event).await.unwrap();
+    assert_eq!((own.accepted, own.rejected[0].reject.field.as_str()), (0, "data.kind"));
+    let provider = events::ingest(&bench.cx, bench.customer, "application/json", event).await.unwrap();
+    assert_eq!(provider.accepted, 1);
+}
+
+async fn billed_months_keep_their_prices(bench: Bench) {
+    bench.price(bench.customer, "2026-08", r#"{"model":"per_unit","rate":"1"}"#).await.unwrap();
+    bench.at("2026-09-20T00:00:00Z");
+    bench.use_hours(bench.red, "a", "2026-09-09T10:00:00Z", "3").await;
+    bench.at("2026-10-01T00:00:01Z");
+    bench.close("2026-09").await;
+    for month in ["2026-08", "2026-09"] {
+        let failure = bench.price(bench.customer, month, r#"{"model":"per_unit","rate":"9"}"#).await.unwrap_err();
+        assert_eq!(failure.kind, Kind::Conflict, "{month}");
+    }
+    assert!(bench.price(bench.customer, "2026-10", r#"{"model":"per_unit","rate":"9"}"#).await.is_ok());
+}
+
 async fn rating_again_gives_the_same_digest(bench: Bench) {
     bench.price(bench.customer, "2026-09", r#"{"model":"per_unit","rate":"0.0000166667"}"#).await.unwrap();
     bench.at("2026-09-30T00:00:00Z");
@@ -302,6 +391,12 @@ async fn keys_die_with_the_role(bench: Bench) {
     let (key, secret) = keys::create(&cx, bench.red, user, "laptop").await.unwrap();
     let holder = s3_session::key_holder(&bench.app, &key.key_id).await.unwrap().unwrap();
     assert_eq!((holder.org, holder.user, holder.secret.as_str()), (bench.red, user, secret.as_str()));
+    // A head's key that is charged to a child dies with his role above it.
+    let (_, head) = bench.person(bench.customer, "head", Role::DepartmentHead).await;
+    let (below, _) = keys::create(&bench.cx, bench.blue, head, "child").await.unwrap();
+    assert!(s3_session::key_holder(&bench.app, &below.key_id).await.unwrap().is_some());
+    people::remove(&bench.cx, bench.customer, head).await.unwrap();
+    assert!(s3_session::key_holder(&bench.app, &below.key_id).await.unwrap().is_none());
     people::remove(&bench.cx, bench.red, user).await.unwrap();
     assert!(s3_session::key_holder(&bench.app, &key.key_id).await.unwrap().is_none());
     assert_eq!(keys::create(&cx, bench.red, user, "again").await.map(drop).unwrap_err().kind, Kind::Invalid);

@@ -85,7 +85,7 @@ fn an_adjustment_keeps_its_month() {
     let late = Adjustment {
         period: Period::month("2026-09", &Zone::utc()).unwrap(),
         period_name: "2026-09".into(),
-        corrects: InvoiceId(4),
+        corrects: Some(InvoiceId(4)),
         source: source("A", "-0.25"),
     };
     let draft = billing::draft(profile(InvoiceKind::Invoice, "EUR"), october(), vec![source("A", "1")], vec![late], 0);

@@ -126,9 +126,13 @@ fn usage_without_a_price_is_named() {
 #[test]
 fn a_window_below_zero_is_not_charged_but_named() {
     let book = book(model("unit 1"), "0", UnitBasis::default(), Window::Month);
-    let rated = pricing::rate(&book, OrgId(1), october(), (31, 31), &[usage(1, 0, "-3")]).unwrap();
-    assert!(rated.charges.is_empty());
-    assert_eq!(rated.unrated.len(), 1);
+    let rows = [usage(1, 0, "-3"), usage(2, 0, "5")];
+    let rated = pricing::rate(&book, OrgId(1), october(), (31, 31), &rows).unwrap();
+    assert_eq!(
+        rated.charges.iter().map(|charge| (charge.org, charge.amount.to_string())).collect::<Vec<_>>(),
+        [(OrgId(2), "5".to_owned())]
+    );
+    assert_eq!(rated.unrated.iter().map(|item| item.org).collect::<Vec<_>>(), [OrgId(1)]);
 }
 
 fn any_model() -> impl Strategy<Value = Model> {
