@@ -43,6 +43,7 @@ pub async fn close_month(cx: &Cx, seller: OrgId, month: &str, issue: bool) -> Re
         }
         closed.unrated.extend(edge.unrated.iter().cloned());
     }
+    closed.unrated.extend(unpriced_below(cx, seller, &rated).await?);
     let late = late_differences(cx, seller, month, &rated).await?;
     for edge in rated {
         let adjustments = late.get(&edge.buyer.id).cloned().unwrap_or_default();
@@ -53,6 +54,15 @@ pub async fn close_month(cx: &Cx, seller: OrgId, month: &str, issue: bool) -> Re
         }
     }
     Ok(closed)
+}
+
+/// Organisations that nobody charges, since neither their edge nor one above has prices: said aloud, for
+/// their usage is given away.
+async fn unpriced_below(cx: &Cx, seller: OrgId, rated: &[RatedEdge]) -> Result<Vec<String>, Failure> {
+    let mut tx = cx.app.store.read(&access::decide_job(cx.realm, seller)).await?;
+    let mut unpriced = orgs::subtree(&mut tx, seller).await?;
+    unpriced.retain(|org| org.id != seller && !rated.iter().any(|edge| edge.buyer.id == org.id));
+    Ok(unpriced.iter().map(|org| format!("{} ({}): no price agreement here or above", org.name, org.id)).collect())
 }
 
 enum Written {

@@ -244,7 +244,10 @@ async fn late_usage_of_a_month_without_paper_is_billed(bench: Bench) {
     bench.at("2026-09-20T00:00:00Z");
     bench.use_hours(other, "o", "2026-09-09T10:00:00Z", "1").await;
     bench.at("2026-10-01T00:00:01Z");
-    assert_eq!(bench.close("2026-09").await.papers.len(), 1);
+    let unpriced = child(&bench.cx, bench.cx.realm.root(), "Free rider", "customer").await;
+    let september = bench.close("2026-09").await;
+    assert_eq!(september.papers.len(), 1);
+    assert_eq!(september.unrated, [format!("Free rider ({unpriced}): no price agreement here or above")]);
     bench.use_hours(bench.customer, "late", "2026-09-09T10:00:00Z", "5").await;
     bench.at("2026-11-01T00:00:01Z");
     let october = bench.close("2026-10").await;
