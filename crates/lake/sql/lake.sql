@@ -27,13 +27,14 @@ create table lake_file (
   retired_us bigint
 );
 
--- Fingerprints of everything ever counted, by month of the usage.
+-- Fingerprints of everything ever counted. The month of the usage is kept for retention only: an id counts
+-- once, whatever time a later delivery claims.
 create table seen (
   month bigint not null,
   fp bytes_type not null,
   content bytes_type not null,
   batch_no bigint not null,
-  primary key (month, fp)
+  primary key (fp)
 ) without rowid;
 
 create table quarantine (

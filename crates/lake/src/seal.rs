@@ -208,27 +208,28 @@ async fn keep_new(
     batch_no: i64,
 ) -> Result<(Vec<Candidate>, Vec<Candidate>), LakeError> {
     let mut months = MonthMemo::default();
-    // Sorted by key, arrival last: the first of equal ids is the one that counts.
-    let mut order: Vec<(i64, Fingerprint, usize)> = candidates
-        .iter()
-        .enumerate()
-        .map(|(place, candidate)| (months.of(candidate.record.start_us), candidate.print, place))
-        .collect();
-    order.sort_unstable_by_key(|(month, print, place)| (*month, print.id, *place));
+    // Sorted by id, arrival last: the first of equal ids is the one that counts, whatever month it claims.
+    let mut order: Vec<(Fingerprint, usize)> =
+        candidates.iter().enumerate().map(|(place, candidate)| (candidate.print, place)).collect();
+    order.sort_unstable_by_key(|(print, place)| (print.id, *place));
+    let mut firsts: BTreeMap<i64, Vec<Fingerprint>> = BTreeMap::new();
+    for same in order.chunk_by(|a, b| a.0.id == b.0.id) {
+        let (print, place) = same[0];
+        firsts.entry(months.of(candidates[place].record.start_us)).or_default().push(print);
+    }
+    let mut before: BTreeMap<[u8; 16], [u8; 8]> = BTreeMap::new();
+    for (month, prints) in &firsts {
+        before.extend(seen::insert(tx, inner.engine, *month, prints, batch_no).await?);
+    }
     let mut fate = vec![Fate::Duplicate; candidates.len()];
-    for month in order.chunk_by(|a, b| a.0 == b.0) {
-        let firsts = month.chunk_by(|a, b| a.1.id == b.1.id);
-        let prints: Vec<Fingerprint> = firsts.clone().map(|same| same[0].1).collect();
-        let before = seen::insert(tx, inner.engine, month[0].0, &prints, batch_no).await?;
-        for same in firsts {
-            let first = same[0].1;
-            let counted = before.get(&first.id).copied();
-            for (index, (_, print, place)) in same.iter().enumerate() {
-                if counted.unwrap_or(first.content) != print.content {
-                    fate[*place] = Fate::Conflict;
-                } else if counted.is_none() && index == 0 {
-                    fate[*place] = Fate::New;
-                }
+    for same in order.chunk_by(|a, b| a.0.id == b.0.id) {
+        let first = same[0].0;
+        let counted = before.get(&first.id).copied();
+        for (index, (print, place)) in same.iter().enumerate() {
+            if counted.unwrap_or(first.content) != print.content {
+                fate[*place] = Fate::Conflict;
+            } else if counted.is_none() && index == 0 {
+                fate[*place] = Fate::New;
             }
         }
     }

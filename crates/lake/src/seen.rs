@@ -30,7 +30,7 @@ pub(crate) fn fingerprint(key: &[u8; 32], record: &UsageRecord, buffer: &mut Vec
     print
 }
 
-/// Months since the year 0, of the instant's UTC month: the partition of the keys.
+/// Months since the year 0, of the instant's UTC month: by it files are parted and keys can be dropped.
 pub(crate) fn month_no(start_us: i64) -> i64 {
     let date = base::Zone::utc().date_of(start_us);
     let number = |range: std::ops::Range<usize>| date.get(range).and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
@@ -38,7 +38,7 @@ pub(crate) fn month_no(start_us: i64) -> i64 {
 }
 
 /// Adds new fingerprints of one month. Those that were there before stay as they were and come back with
-/// the content they had. `prints` must be sorted and unique.
+/// the content they had. `prints` must be sorted and unique, also over all calls for one batch.
 pub(crate) async fn insert(
     tx: &mut Transaction<'static, Any>,
     engine: Engine,
@@ -58,29 +58,29 @@ pub(crate) async fn insert(
             "with recursive n (i) as (select 0 union all select i + 1 from n where i + 1 < $2)
              insert into seen (month, fp, content, batch_no)
              select $3, substr($1, i * 24 + 1, 16), substr($1, i * 24 + 17, 8), $4 from n where true
-             on conflict (month, fp) do nothing",
+             on conflict (fp) do nothing",
             "with recursive n (i) as (select 0 union all select i + 1 from n where i + 1 < $2)
              select s.fp, s.content
                from n
-               join seen s on s.month = $3 and s.fp = substr($1, i * 24 + 1, 16)
-              where s.batch_no <> $4",
+               join seen s on s.fp = substr($1, i * 24 + 1, 16)
+              where s.batch_no <> $3",
         ),
         Engine::Postgres => (
             "insert into seen (month, fp, content, batch_no)
              select $3, substring($1 from i * 24 + 1 for 16), substring($1 from i * 24 + 17 for 8), $4
                from generate_series(0, cast($2 as int) - 1) i
-             on conflict (month, fp) do nothing",
+             on conflict (fp) do nothing",
             "select s.fp, s.content
                from generate_series(0, cast($2 as int) - 1) i
-               join seen s on s.month = $3 and s.fp = substring($1 from i * 24 + 1 for 16)
-              where s.batch_no <> $4",
+               join seen s on s.fp = substring($1 from i * 24 + 1 for 16)
+              where s.batch_no <> $3",
         ),
     };
     let added = sqlx::query(add).bind(packed.clone()).bind(count).bind(month).bind(batch_no).execute(&mut **tx).await?;
     if added.rows_affected() == prints.len() as u64 {
         return Ok(BTreeMap::new());
     }
-    let rows = sqlx::query(find).bind(packed).bind(count).bind(month).bind(batch_no).fetch_all(&mut **tx).await?;
+    let rows = sqlx::query(find).bind(packed).bind(count).bind(batch_no).fetch_all(&mut **tx).await?;
     let bytes = |row: &sqlx::any::AnyRow, column: &str| row.try_get::<Vec<u8>, _>(column);
     rows.iter()
         .map(|row| {

@@ -190,6 +190,17 @@ async fn other_content_goes_to_quarantine(bench: Bench) {
     let held = bench.lake.quarantined(OWN, 10).await.unwrap();
     assert_eq!(held.len(), 2, "the same conflict is kept once: {held:?}");
     assert_eq!(held[0].reject.field, "id");
+    // An id that comes again with a time in another month is no second record, in one batch or in two.
+    let mut moved = record(OWN, 1, 1);
+    (moved.start_us, moved.end_us) = (OCTOBER_US - HOUR_US, OCTOBER_US - HOUR_US);
+    let mut fresh = record(OWN, 7, 7);
+    let both = |record: &UsageRecord| RawEvent::Usage(Box::new(record.clone()));
+    bench.append(&[both(&moved), both(&fresh)]).await;
+    (fresh.start_us, fresh.end_us) = (moved.start_us, moved.end_us);
+    bench.append(&[both(&fresh)]).await;
+    let sealed = bench.lake.seal().await.unwrap();
+    assert_eq!((sealed.records, sealed.rejects), (1, 2));
+    assert_eq!(total(&bench.lake.roll_up(question(OWN)).await.unwrap()), 1 + 2 + 7);
 }
 
 async fn rejects_go_to_quarantine(bench: Bench) {
