@@ -8,6 +8,7 @@ import sys
 
 import harness
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
@@ -44,8 +45,27 @@ class Stage:
         assert browser.current_url.endswith("/sign-in"), browser.current_url
         browser.find_element(By.NAME, "email").send_keys(self.people[who])
         browser.find_element(By.NAME, "password").send_keys(self.password)
-        browser.find_element(By.CSS_SELECTOR, "main form button").click()
-        assert "/overview" in browser.current_url, browser.current_url
+        click(browser, browser.find_element(By.CSS_SELECTOR, "main form button"))
+        harness.wait_until("the overview", lambda: "/overview" in browser.current_url)
+
+
+def click(browser, element):
+    """Clicks and waits until the next page stands: the driver may come back before a redirect has."""
+    before = browser.find_element(By.TAG_NAME, "html")
+    element.click()
+
+    def next_page():
+        try:
+            before.is_enabled()
+            return False
+        except StaleElementReferenceException:
+            pass
+        try:
+            return browser.execute_script("return document.readyState") == "complete"
+        except WebDriverException:
+            return False
+
+    harness.wait_until("the next page", next_page)
 
 
 def shoot(browser, name):
@@ -63,7 +83,7 @@ def fits(browser):
 
 
 def follow(browser, text):
-    browser.find_element(By.PARTIAL_LINK_TEXT, text).click()
+    click(browser, browser.find_element(By.PARTIAL_LINK_TEXT, text))
 
 
 def main_text(browser):
@@ -75,7 +95,7 @@ def test_wrong_password_says_so(stage):
     browser.get(stage.url + "/sign-in")
     browser.find_element(By.NAME, "email").send_keys(stage.people["provider admin"])
     browser.find_element(By.NAME, "password").send_keys("wrong")
-    browser.find_element(By.CSS_SELECTOR, "main form button").click()
+    click(browser, browser.find_element(By.CSS_SELECTOR, "main form button"))
     assert "wrong" in main_text(browser)
     shoot(browser, "sign-in-wrong")
     browser.quit()
@@ -98,12 +118,12 @@ def test_from_overview_to_the_records_behind_a_line(stage):
             shoot(browser, f"{page}-{name}")
         browser.get(f"{stage.url}/o/{org}/papers")
         rows = browser.find_elements(By.CSS_SELECTOR, "main table.data tr")
-        next(row for row in rows if "INV-" in row.text).find_element(By.CSS_SELECTOR, "a").click()
+        click(browser, next(row for row in rows if "INV-" in row.text).find_element(By.CSS_SELECTOR, "a"))
         text = main_text(browser)
         assert "Acme Biotech" in text or "Blue Harbor" in text
         fits(browser)
         shoot(browser, f"invoice-{name}")
-        browser.find_element(By.CSS_SELECTOR, "main table.data a[href*='/lines/']").click()
+        click(browser, browser.find_element(By.CSS_SELECTOR, "main table.data a[href*='/lines/']"))
         assert "Why this amount" in main_text(browser)
         fits(browser)
         shoot(browser, f"line-{name}")
@@ -123,7 +143,7 @@ def test_a_line_reaches_its_requests(stage):
     follow(browser, month_of(stage))
     rows = browser.find_elements(By.CSS_SELECTOR, "main table.data tr")
     row = next(row for row in rows if "requests" in row.text.lower())
-    row.find_element(By.CSS_SELECTOR, "a[href*='/lines/']").click()
+    click(browser, row.find_element(By.CSS_SELECTOR, "a[href*='/lines/']"))
     assert "req_" in main_text(browser)
     shoot(browser, "head-line")
     browser.quit()
