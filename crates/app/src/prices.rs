@@ -34,7 +34,7 @@ pub async fn set(cx: &Cx, buyer: OrgId, month: &str, book: PriceBook) -> Result<
         return Err(Failure::invalid("buyer", &buyer.to_string(), "is the root: nobody sells to it"));
     };
     // Prices of an edge are set by its seller: the right is needed at the parent, not at the child.
-    let grant = cx.allow(Action::ManagePrices, seller).await.map_err(|failure| hide(failure, cx))?;
+    let grant = cx.allow(Action::ManagePrices, seller).await.map_err(hide)?;
     let mut tx = cx.app.store.write(&grant).await?;
     let org = store::orgs::get(&mut tx, buyer).await?;
     if book.currency != org.currency {
@@ -65,7 +65,7 @@ pub async fn set(cx: &Cx, buyer: OrgId, month: &str, book: PriceBook) -> Result<
 }
 
 /// A buyer that asks to set its own prices may know itself, but not its seller's rights.
-fn hide(failure: Failure, _cx: &Cx) -> Failure {
+fn hide(failure: Failure) -> Failure {
     match failure.kind {
         crate::Kind::NotFound => {
             Failure::new(crate::Kind::Forbidden, "prices of an organisation are set by its parent")

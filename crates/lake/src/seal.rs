@@ -260,8 +260,7 @@ struct MonthMemo {
 
 impl MonthMemo {
     fn of(&mut self, at_us: i64) -> i64 {
-        if let Some((span, month)) = self.span.filter(|(span, _)| span.contains(at_us)) {
-            let _ = span;
+        if let Some((_, month)) = self.span.filter(|(span, _)| span.contains(at_us)) {
             return month;
         }
         let month = seen::month_no(at_us);
