@@ -2,14 +2,16 @@
 
 use crate::cx::Cx;
 use crate::failure::{Failure, Kind};
-use crate::rating::{RatedEdge, rate_below};
+use crate::rating::{BilledTree, Rated, RatedEdge, rate_as_of, rate_below};
 use crate::{audit, usage};
 use access::Action;
+use access::tree::OrgState;
 use base::{AmountPico, InvoiceId, OrgId, Period, QuantityNano, Rounding};
 use billing::{Adjustment, Invoice, InvoiceKind, LineSource, Party, Profile};
+use lake::{Buckets, GroupBy, RollUp};
 use papers::{Paper, PaperKind, PaperLine, PaperPeriod};
 use pricing::{Model, PriceItem};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use store::invoices::{self, Listed};
 use store::orgs::{self, Org};
 use store::{Tx, entries};
@@ -26,6 +28,8 @@ pub struct Closed {
     pub kept: Vec<Listed>,
     /// Usage without a price, for a person to look at.
     pub unrated: Vec<String>,
+    /// Edges and papers that failed, each by itself; the others stand.
+    pub failed: Vec<String>,
 }
 
 /// Rates `month` below `seller` and drafts, or issues, a paper for each edge with charges. Drafts can be
@@ -35,22 +39,25 @@ pub struct Closed {
 /// [`Failure`]; each paper stands or falls by itself.
 pub async fn close_month(cx: &Cx, seller: OrgId, month: &str, issue: bool) -> Result<Closed, Failure> {
     cx.app.lake.tick_storage(cx.now_us()).await?;
-    let rated = rate_below(cx, seller, month).await?;
-    let mut closed = Closed { papers: Vec::new(), kept: Vec::new(), unrated: Vec::new() };
-    for edge in &rated {
+    let Rated { edges, failed } = rate_below(cx, seller, month).await?;
+    let mut closed = Closed { papers: Vec::new(), kept: Vec::new(), unrated: Vec::new(), failed };
+    for edge in &edges {
         if issue && cx.now_us() < edge.period.end_us {
             return Err(Failure::conflict(format!("month: {month} is not over; only drafts can be made")));
         }
         closed.unrated.extend(edge.unrated.iter().cloned());
     }
-    closed.unrated.extend(unpriced_below(cx, seller, &rated).await?);
-    let late = late_differences(cx, seller, month, &rated).await?;
-    for edge in rated {
+    closed.unrated.extend(unpriced_below(cx, seller, month, &edges, &closed.failed).await?);
+    let late = late_differences(cx, seller, month, &edges).await?;
+    for edge in edges {
         let adjustments = late.get(&edge.buyer.id).cloned().unwrap_or_default();
-        match write_paper(cx, edge, adjustments, issue).await? {
-            Written::New(listed) => closed.papers.push(listed),
-            Written::Before(listed) => closed.kept.push(listed),
-            Written::Nothing => {}
+        let buyer = format!("{} ({})", edge.buyer.name, edge.buyer.id);
+        match write_paper(cx, edge, adjustments, issue).await {
+            Ok(Written::New(listed)) => closed.papers.push(listed),
+            Ok(Written::Before(listed)) => closed.kept.push(listed),
+            Ok(Written::Nothing) => {}
+            // Each paper is a transaction of its own: one that fails is named, the others stand.
+            Err(failure) => closed.failed.push(format!("{buyer}: {failure}")),
         }
     }
     Ok(closed)
@@ -58,11 +65,52 @@ pub async fn close_month(cx: &Cx, seller: OrgId, month: &str, issue: bool) -> Re
 
 /// Organisations that nobody charges, since neither their edge nor one above has prices: said aloud, for
 /// their usage is given away.
-async fn unpriced_below(cx: &Cx, seller: OrgId, rated: &[RatedEdge]) -> Result<Vec<String>, Failure> {
+async fn unpriced_below(
+    cx: &Cx,
+    seller: OrgId,
+    month: &str,
+    rated: &[RatedEdge],
+    failed: &[String],
+) -> Result<Vec<String>, Failure> {
     let mut tx = cx.app.store.read(&access::decide_job(cx.realm, seller)).await?;
-    let mut unpriced = orgs::subtree(&mut tx, seller).await?;
-    unpriced.retain(|org| org.id != seller && !rated.iter().any(|edge| edge.buyer.id == org.id));
-    Ok(unpriced.iter().map(|org| format!("{} ({}): no price agreement here or above", org.name, org.id)).collect())
+    let tree = BilledTree::of_month(&mut tx, seller, month).await?;
+    let is_known = |org: &Org| {
+        rated.iter().any(|edge| edge.buyer.id == org.id) || failed.iter().any(|text| text.contains(&org.id.to_string()))
+    };
+    let unpriced = tree
+        .subtree(seller)
+        .into_iter()
+        .filter(|org| org.id != seller && org.state != OrgState::Deleted && !is_known(org));
+    Ok(unpriced.map(|org| format!("{} ({}): no price agreement here or above", org.name, org.id)).collect())
+}
+
+/// Whether usage of the running month or the one before, at `org` or below, is on no issued paper yet.
+pub(crate) async fn has_unbilled_usage(cx: &Cx, org: OrgId) -> Result<bool, Failure> {
+    cx.app.lake.seal().await?;
+    let mut tx = cx.app.store.read(&access::decide_job(cx.realm, org)).await?;
+    let found = orgs::get(&mut tx, org).await?;
+    let tree = BilledTree::at(&mut tx, cx.now_us()).await?;
+    let mut period = Period::month_of(cx.now_us(), &found.zone)?;
+    for _ in 0..2 {
+        let live = invoices::live(&mut tx, org, period.start_us, found.invoice_kind).await?;
+        if live.is_none_or(|paper| paper.state != "issued") {
+            let question = RollUp {
+                realm: cx.realm,
+                orgs: Some(tree.below(org)),
+                user: None,
+                meters: BTreeSet::new(),
+                period,
+                as_of: None,
+                by: GroupBy::default(),
+                buckets: Buckets::Whole,
+            };
+            if !cx.app.lake.roll_up(question).await?.is_empty() {
+                return Ok(true);
+            }
+        }
+        period = period.previous_month(&found.zone)?;
+    }
+    Ok(false)
 }
 
 enum Written {
@@ -133,14 +181,15 @@ fn profile_of(seller: &Org, edge: &RatedEdge) -> Profile {
     }
 }
 
-async fn names_below(tx: &mut Tx, org: OrgId) -> Result<BTreeMap<OrgId, String>, Failure> {
-    Ok(orgs::subtree(tx, org).await?.into_iter().map(|org| (org.id, org.name)).collect())
+async fn names_below(tx: &mut Tx, org: OrgId, at_us: i64) -> Result<BTreeMap<OrgId, String>, Failure> {
+    let tree = BilledTree::at(tx, at_us).await?;
+    Ok(tree.subtree(org).into_iter().map(|org| (org.id, org.name.clone())).collect())
 }
 
 /// One line for each item and organisation, items in the order of the book. Lines without quantity and
 /// amount are left out.
 async fn lines_of(tx: &mut Tx, edge: &RatedEdge) -> Result<Vec<LineSource>, Failure> {
-    let names = names_below(tx, edge.buyer.id).await?;
+    let names = names_below(tx, edge.buyer.id, edge.period.start_us).await?;
     let mut lines = Vec::new();
     for item in &edge.agreement.book.items {
         for charge in edge.charges.iter().filter(|charge| charge.item_code == item.code) {
@@ -200,7 +249,8 @@ async fn late_differences(
         if papers.is_empty() {
             continue; // The month was never closed: it will be billed as itself.
         }
-        for edge in rate_below(cx, seller, &name).await? {
+        let (earlier, _) = rate_as_of(cx, seller, &name, first.watermark).await?;
+        for edge in earlier.edges {
             let own = |paper: &&Listed| paper.payer == edge.buyer.id && paper.period_start_us == edge.period.start_us;
             let paper = papers.iter().find(own);
             if paper.is_some_and(|paper| paper.currency != edge.agreement.book.currency) {
@@ -223,7 +273,7 @@ async fn differences(cx: &Cx, edge: &RatedEdge, paper: Option<&Listed>) -> Resul
     for (item, org, billed) in invoices::billed_for_period(&mut tx, edge.buyer.id, edge.period.start_us).await? {
         *owed.entry((item, org)).or_default() -= billed.0;
     }
-    let names = names_below(&mut tx, edge.buyer.id).await?;
+    let names = names_below(&mut tx, edge.buyer.id, edge.period.start_us).await?;
     let period_name = edge.period.month_name(&edge.zone);
     let mut found = Vec::new();
     for ((code, org), difference) in owed.into_iter().filter(|(_, difference)| *difference != 0) {
@@ -243,7 +293,7 @@ async fn differences(cx: &Cx, edge: &RatedEdge, paper: Option<&Listed>) -> Resul
 /// # Errors
 /// [`Failure`].
 pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<Listed>, Failure> {
-    let grant = cx.allow(Action::ReadCharges, org).await?;
+    let grant = cx.allow(Action::InvoiceRead, org).await?;
     let mut tx = cx.app.store.read(&grant).await?;
     Ok(invoices::to_payers_below(&mut tx, org).await?)
 }
@@ -256,7 +306,7 @@ pub async fn get(cx: &Cx, invoice: InvoiceId) -> Result<(Listed, Invoice), Failu
     let mut tx = cx.app.store.read(&cx.own()).await?;
     let found = invoices::get(&mut tx, invoice).await?;
     drop(tx);
-    match cx.allow(Action::ReadCharges, found.0.payer).await {
+    match cx.allow(Action::InvoiceRead, found.0.payer).await {
         Ok(_) => {}
         // The same words as for an id that never was: no hint that it exists.
         Err(failure) if matches!(failure.kind, Kind::Forbidden | Kind::NotFound) => {
@@ -349,7 +399,7 @@ pub async fn csv(cx: &Cx, invoice: InvoiceId) -> Result<String, Failure> {
 /// # Errors
 /// [`Failure`].
 pub async fn balances(cx: &Cx, org: OrgId) -> Result<Vec<(String, String, base::AmountMinor)>, Failure> {
-    let grant = cx.allow(Action::CloseBooks, org).await?;
+    let grant = cx.allow(Action::LedgerRead, org).await?;
     let mut tx = cx.app.store.read(&grant).await?;
     Ok(entries::balances(&mut tx, org).await?)
 }

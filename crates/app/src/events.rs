@@ -34,7 +34,7 @@ pub struct RejectedItem {
 /// # Errors
 /// [`Failure`] when the body as a whole cannot be read; nothing is taken then.
 pub async fn ingest(cx: &Cx, org: OrgId, content_type: &str, body: &str) -> Result<Taken, Failure> {
-    let grant = cx.allow(Action::SendEvents, org).await?;
+    let grant = cx.allow(Action::UsageSend, org).await?;
     let parts = sources::events::split(content_type, body).map_err(|reason| Failure::unreadable("body", reason))?;
     let mut tx = cx.app.store.read(&grant).await?;
     let known: BTreeMap<String, Meter> =
@@ -42,7 +42,7 @@ pub async fn ingest(cx: &Cx, org: OrgId, content_type: &str, body: &str) -> Resu
     drop(tx);
     // A correction lowers a bill: whoever is billed here must not send it for himself.
     let seller = cx.place(org).await?.path.iter().rev().nth(1).copied().unwrap_or(org);
-    let may_correct = cx.may(Action::CloseBooks, seller).await;
+    let may_correct = cx.may(Action::InvoiceCreate, seller).await;
     let mut batch = RawBatch::default();
     let mut rejected = Vec::new();
     let mut paths: BTreeMap<OrgId, Option<String>> = BTreeMap::new();
@@ -103,7 +103,7 @@ fn check_meter(known: &BTreeMap<String, Meter>, record: &metering::UsageRecord) 
 /// The path of `target` if it lies at or below `org`.
 async fn path_below(cx: &Cx, org: OrgId, target: OrgId) -> Result<Option<String>, Failure> {
     match cx.place(target).await {
-        Ok(place) if place.path.contains(&org) => Ok(Some(crate::s3_session::path_text(&place))),
+        Ok(place) if place.path.contains(&org) => Ok(Some(crate::s3_session::path_text(&place.path))),
         Ok(_) => Ok(None),
         Err(failure) if failure.kind == crate::Kind::NotFound => Ok(None),
         Err(failure) => Err(failure),
@@ -125,7 +125,7 @@ pub async fn define_meter(cx: &Cx, meter: Meter) -> Result<(), Failure> {
     if meter.dimensions.len() > 16 || !meter.dimensions.iter().all(good_name) {
         return Err(Failure::invalid("dimensions", &meter.dimensions.join(" "), "must be at most 16 lower-case words"));
     }
-    let grant = cx.allow(Action::ManageSources, cx.realm.root()).await?;
+    let grant = cx.allow(Action::SourceWrite, cx.realm.root()).await?;
     let mut tx = cx.app.store.write(&grant).await?;
     if meters::insert(&mut tx, &meter, cx.now_us()).await? == 0 {
         let found = meters::all(&mut tx).await?;

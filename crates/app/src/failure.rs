@@ -10,6 +10,8 @@ pub enum Kind {
     Invalid,
     /// Nobody is signed in, or no longer.
     Unauthenticated,
+    /// Identity must be proved once more.
+    StepUp,
     /// Known, but not allowed.
     Forbidden,
     /// Does not exist, or may not be known.
@@ -37,6 +39,8 @@ pub struct Failure {
     pub field: String,
     /// What the person reads.
     pub text: String,
+    /// A code for programs, where the kind alone says too little.
+    pub code: Option<&'static str>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -44,7 +48,7 @@ impl Failure {
     /// A failure of a kind.
     #[must_use]
     pub fn new(kind: Kind, text: impl Into<String>) -> Self {
-        Self { kind, field: String::new(), text: text.into(), source: None }
+        Self { kind, field: String::new(), text: text.into(), code: None, source: None }
     }
 
     /// A wrong value: `field: "value" reason`.
@@ -52,19 +56,31 @@ impl Failure {
     pub fn invalid(field: &str, value: &str, reason: impl fmt::Display) -> Self {
         let shown: String = value.chars().take(200).collect();
         let text = format!("{field}: {shown:?} {reason}");
-        Self { kind: Kind::Invalid, field: field.to_owned(), text, source: None }
+        Self { kind: Kind::Invalid, field: field.to_owned(), text, code: None, source: None }
     }
 
     /// A value that could not be read, with the reason in the reader's words.
     #[must_use]
     pub fn unreadable(field: &str, reason: impl fmt::Display) -> Self {
-        Self { kind: Kind::Invalid, field: field.to_owned(), text: format!("{field}: {reason}"), source: None }
+        Self {
+            kind: Kind::Invalid,
+            field: field.to_owned(),
+            text: format!("{field}: {reason}"),
+            code: None,
+            source: None,
+        }
     }
 
     /// What may not be known.
     #[must_use]
     pub fn not_found(what: &str) -> Self {
         Self::new(Kind::NotFound, format!("{what} not found"))
+    }
+
+    /// The same failure, with a code for programs.
+    #[must_use]
+    pub fn coded(self, code: &'static str) -> Self {
+        Self { code: Some(code), ..self }
     }
 
     /// A clash.
@@ -75,7 +91,7 @@ impl Failure {
 
     fn internal(source: impl Error + Send + Sync + 'static) -> Self {
         let text = "something went wrong on our side; the log has the details".to_owned();
-        Self { kind: Kind::Internal, field: String::new(), text, source: Some(Box::new(source)) }
+        Self { kind: Kind::Internal, field: String::new(), text, code: None, source: Some(Box::new(source)) }
     }
 }
 
@@ -105,10 +121,36 @@ impl From<store::StoreError> for Failure {
 
 impl From<access::Denied> for Failure {
     fn from(denied: access::Denied) -> Self {
+        use access::Denied;
+        let text = denied.to_string();
         match denied {
-            access::Denied::NotFound => Self::not_found("organisation"),
-            access::Denied::Forbidden(_) => Self::new(Kind::Forbidden, denied.to_string()),
+            Denied::NotFound => Self::not_found("organisation"),
+            Denied::OrgSuspended => Self::new(Kind::Forbidden, text).coded("org_suspended"),
+            Denied::ProductNotEnabled(_) => Self::new(Kind::Forbidden, text).coded("product_not_enabled"),
+            Denied::StepUp(_) => Self::new(Kind::StepUp, text),
+            Denied::TokenScope(_) => Self::new(Kind::Forbidden, text).coded("token_scope"),
+            Denied::GuardRail(..) | Denied::Policy(..) | Denied::Forbidden(_) => Self::new(Kind::Forbidden, text),
         }
+    }
+}
+
+impl From<access::policy::PolicyError> for Failure {
+    fn from(error: access::policy::PolicyError) -> Self {
+        let text = error.to_string();
+        Self { kind: Kind::Invalid, field: error.pointer, text, code: None, source: None }
+    }
+}
+
+impl From<access::tree::TreeError> for Failure {
+    fn from(error: access::tree::TreeError) -> Self {
+        use access::tree::TreeError;
+        let code = match error {
+            TreeError::Depth { .. } => "depth_limit",
+            TreeError::Cycle => "cycle",
+            TreeError::Root => "invalid_value",
+        };
+        let text = format!("parent: {error}");
+        Self { kind: Kind::Invalid, field: "parent".to_owned(), text, code: Some(code), source: None }
     }
 }
 

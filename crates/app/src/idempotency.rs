@@ -5,7 +5,7 @@ use crate::failure::{Failure, Kind};
 use store::idempotency::{self, Kept};
 
 fn caller(cx: &Cx) -> String {
-    cx.actor.as_ref().map_or_else(|| "system".to_owned(), |actor| actor.user.to_string())
+    cx.doer()
 }
 
 /// The stored answer of a key, if the request is the same.

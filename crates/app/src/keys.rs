@@ -6,7 +6,7 @@ use crate::{audit, secrets};
 use access::Action;
 use base::{OrgId, UserId};
 use store::keys::{self, AccessKey};
-use store::{bindings, users};
+use store::users;
 
 /// Keys that one user may hold at once.
 const LIVE_MAX: usize = 20;
@@ -17,8 +17,8 @@ const LIVE_MAX: usize = 20;
 /// [`Failure`]; the user must have a role at `org` or above it.
 pub async fn create(cx: &Cx, org: OrgId, user: UserId, name: &str) -> Result<(AccessKey, String), Failure> {
     crate::orgs::check_name("name", name)?;
-    let own = cx.actor.as_ref().is_some_and(|actor| actor.user == user);
-    let grant = cx.allow(if own { Action::ManageOwnKeys } else { Action::ManageKeys }, org).await?;
+    let own = cx.actor.as_ref().is_some_and(|actor| actor.user() == user);
+    let grant = cx.allow(if own { Action::S3OwnKeys } else { Action::S3ManageKeys }, org).await?;
     let place = cx.place(org).await?;
     let mut random = [0_u8; 12];
     cx.app.world.fill_random(&mut random);
@@ -26,9 +26,9 @@ pub async fn create(cx: &Cx, org: OrgId, user: UserId, name: &str) -> Result<(Ac
     let secret = secrets::random_text(cx.app.world.as_ref(), 30);
     let mut tx = cx.app.store.write(&grant).await?;
     users::get(&mut tx, user).await?;
-    let held = bindings::of_user(&mut tx, user).await?;
-    if !held.iter().any(|held| place.path.contains(&held.binding.scope)) {
-        return Err(Failure::invalid("user", &user.to_string(), "has no role at this organisation"));
+    let holder = crate::cx::actor_of(&cx.app, &mut tx, user).await?;
+    if !crate::s3_session::may_use_keys(&holder, &place, cx.now_us()) {
+        return Err(Failure::invalid("user", &user.to_string(), "may not use S3 keys at this organisation"));
     }
     let live = keys::of_user(&mut tx, user).await?.iter().filter(|key| key.revoked_us.is_none()).count();
     if live >= LIVE_MAX {
@@ -54,7 +54,7 @@ pub async fn create(cx: &Cx, org: OrgId, user: UserId, name: &str) -> Result<(Ac
 /// # Errors
 /// [`Failure`].
 pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<AccessKey>, Failure> {
-    let grant = cx.allow(Action::ManageKeys, org).await?;
+    let grant = cx.allow(Action::S3ManageKeys, org).await?;
     let mut tx = cx.app.store.read(&grant).await?;
     Ok(keys::below(&mut tx, org).await?)
 }
@@ -76,8 +76,8 @@ pub async fn revoke(cx: &Cx, key_id: &str) -> Result<(), Failure> {
     let mut tx = cx.app.store.read(&cx.own()).await?;
     let key = keys::get(&mut tx, key_id).await?;
     drop(tx);
-    let own = cx.actor.as_ref().is_some_and(|actor| actor.user == key.user);
-    let grant = cx.allow(if own { Action::ManageOwnKeys } else { Action::ManageKeys }, key.org).await;
+    let own = cx.actor.as_ref().is_some_and(|actor| actor.user() == key.user);
+    let grant = cx.allow(if own { Action::S3OwnKeys } else { Action::S3ManageKeys }, key.org).await;
     // A key elsewhere is as unknown as one that never was.
     let grant = grant.map_err(|_| Failure::not_found("access key"))?;
     let mut tx = cx.app.store.write(&grant).await?;

@@ -4,16 +4,22 @@
 //! pure crates, SQL in the store. Faces (console, API, gateway, CLI) reach state only through [`Cx`] and
 //! the functions of these modules.
 
+mod admins;
 pub mod audit;
 pub mod bills;
+pub mod cloud_links;
+pub mod costs;
 mod cx;
 pub mod events;
 mod failure;
+pub mod groups;
 pub mod idempotency;
 pub mod keys;
+pub mod org_life;
 pub mod orgs;
 mod passwords;
 pub mod people;
+pub mod policies;
 pub mod prices;
 pub mod rating;
 pub mod realms;
@@ -22,10 +28,11 @@ pub mod secrets;
 pub mod sign_in;
 pub mod sources;
 pub mod timers;
+pub mod tokens;
 pub mod usage;
 mod world;
 
-pub use cx::{App, Cx};
+pub use cx::{App, Cx, Origin};
 pub use failure::{Failure, Kind};
 pub use world::MachineWorld;
 
@@ -34,12 +41,17 @@ pub mod rows {
     pub use lake::{Drift, Quarantined, RolledUp, Sealed, StoredRecord};
     pub use store::accounts::{Account, Mapping};
     pub use store::agreements::Agreement;
-    pub use store::audit::AuditEvent;
+    pub use store::audit::{AuditEvent, AuditFilter};
+    pub use store::bindings::Holder;
     pub use store::charges::RatingRun;
+    pub use store::cloud_links::CloudLink;
+    pub use store::groups::Group;
     pub use store::invitations::Invitation;
     pub use store::invoices::Listed;
     pub use store::keys::AccessKey;
-    pub use store::orgs::Org;
+    pub use store::orgs::{Child, Org};
+    pub use store::policies::StoredPolicy;
+    pub use store::sessions::Session;
     pub use store::tokens::Token;
     pub use store::users::User;
 }

@@ -1,95 +1,152 @@
-//! The organisation tree.
+//! The organisation tree: children, settings, products, what is shown of costs.
 
 use crate::audit;
 use crate::cx::Cx;
-use crate::failure::Failure;
-use access::Action;
+use crate::failure::{Failure, Kind};
+use access::tree::{self, MfaPolicy, is_slug};
+use access::{Action, Cost, Costs, PolicyRef, Product, Products};
 use base::{Currency, OrgId, Zone};
 use billing::InvoiceKind;
-use store::orgs::{self, Org};
+use serde::Serialize;
+use store::orgs::{self, Child, Org, OrgSettings};
+use store::{Tx, epoch, products};
 
-/// Levels of a tree, root included.
-const DEPTH_MAX: usize = 16;
+/// Children of one page at most.
+const PAGE_MAX: i64 = 1_000;
 
 /// Names: 1 to 128 characters, no control characters, none of `+ = @`.
 pub(crate) fn check_name(field: &str, name: &str) -> Result<(), Failure> {
-    let length = name.trim().chars().count();
-    if !(1..=128).contains(&length) {
-        return Err(Failure::invalid(field, name, "must have 1 to 128 characters"));
-    }
-    if name.chars().any(|c| c.is_control() || "+=@".contains(c)) {
-        return Err(Failure::invalid(field, name, "must not contain control characters or any of + = @"));
-    }
-    Ok(())
+    tree::check_name(name).map_err(|reason| Failure::invalid(field, name, reason))
 }
 
 /// What a new child starts with. What is left out comes from the parent.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct NewOrg {
     /// Its name, unique among its siblings.
     pub name: String,
     /// `reseller`, `customer`, `department` or `project`.
     pub kind: String,
+    /// Its short name, unique among its siblings; made from the name if left out.
+    pub slug: Option<String>,
     /// Address lines as printed on its papers.
     pub address: Vec<String>,
     /// Its money; the parent's if left out.
     pub currency: Option<Currency>,
     /// Its calendar; the parent's if left out.
     pub zone: Option<Zone>,
+    /// Its products; the parent's defaults for new children if left out.
+    pub products: Option<Vec<Product>>,
+    /// The cost that its pages show first; the parent's default for new children if left out.
+    pub cost_default: Option<Cost>,
 }
 
-/// Creates a child of `parent`. Customers and resellers get invoices, departments and projects statements.
+fn invoice_kind(kind: &str) -> Result<InvoiceKind, Failure> {
+    match kind {
+        "reseller" | "customer" => Ok(InvoiceKind::Invoice),
+        "department" | "project" => Ok(InvoiceKind::Statement),
+        other => Err(Failure::invalid("kind", other, "is not one of reseller, customer, department, project")),
+    }
+}
+
+fn check_address(address: &[String]) -> Result<(), Failure> {
+    let long_line = address.iter().find(|line| line.chars().count() > 120);
+    match long_line.or(address.get(8)) {
+        Some(line) => Err(Failure::invalid("address", line, "must be at most 8 lines of 120 characters")),
+        None => Ok(()),
+    }
+}
+
+fn check_slug(slug: &str) -> Result<(), Failure> {
+    let reason = "must be 2 to 63 of a-z, 0-9 and -, not beginning with -";
+    if is_slug(slug) { Ok(()) } else { Err(Failure::invalid("slug", slug, reason)) }
+}
+
+/// Says which of two unique things was taken.
+fn taken(error: store::StoreError, org: &Org) -> Failure {
+    match error {
+        store::StoreError::Conflict(text) if text.contains("slug") => {
+            Failure::conflict(format!("slug: {:?} is taken by a sibling", org.slug)).coded("slug_taken")
+        }
+        store::StoreError::Conflict(_) => {
+            Failure::conflict(format!("name: {:?} is taken by a sibling", org.name)).coded("name_taken")
+        }
+        other => other.into(),
+    }
+}
+
+/// Creates a child of `parent` with its products and its cost default, in one step. Customers and resellers
+/// get invoices, departments and projects statements.
 ///
 /// # Errors
 /// [`Failure`] naming the field at fault.
 pub async fn create_child(cx: &Cx, parent: OrgId, new: NewOrg) -> Result<Org, Failure> {
     check_name("name", &new.name)?;
-    let invoice_kind = match new.kind.as_str() {
-        "reseller" | "customer" => InvoiceKind::Invoice,
-        "department" | "project" => InvoiceKind::Statement,
-        other => {
-            return Err(Failure::invalid("kind", other, "is not one of reseller, customer, department, project"));
-        }
-    };
-    let long_line = new.address.iter().find(|line| line.chars().count() > 120);
-    if let Some(line) = long_line.or(new.address.get(8)) {
-        return Err(Failure::invalid("address", line, "must be at most 8 lines of 120 characters"));
+    check_address(&new.address)?;
+    let paper = invoice_kind(&new.kind)?;
+    if let Some(slug) = &new.slug {
+        check_slug(slug)?;
     }
-    let grant = cx.allow(Action::ManageOrg, parent).await?;
+    let grant = cx.allow(Action::OrgCreateChild, parent).await?;
     let mut tx = cx.app.store.write(&grant).await?;
+    epoch::bump(&mut tx).await?;
     let above = orgs::get(&mut tx, parent).await?;
-    if orgs::place(&mut tx, parent).await?.path.len() >= DEPTH_MAX {
-        return Err(Failure::invalid("parent", &parent.to_string(), "is at the last level: a tree has 16"));
+    tree::check_child(&orgs::path(&mut tx, parent).await?)?;
+    if orgs::count_children(&mut tx, parent).await? >= tree::CHILDREN_MAX {
+        return Err(Failure::conflict("this organisation has 10,000 children, the most there can be"));
     }
-    let org = Org {
-        id: OrgId(cx.app.fresh()),
-        parent: Some(parent),
-        kind: new.kind,
-        name: new.name.trim().to_owned(),
+    let given = given_products(&mut tx, parent, new.products).await?;
+    let mut org = Org {
         address: new.address,
-        currency: new.currency.unwrap_or(above.currency),
-        zone: new.zone.unwrap_or(above.zone),
-        invoice_kind,
+        invoice_kind: paper,
         created_us: cx.now_us(),
+        settings: OrgSettings {
+            cost_default: new.cost_default.unwrap_or(above.settings.child_cost_default),
+            mfa_policy: above.settings.mfa_policy,
+            token_days_max: above.settings.token_days_max,
+            ..OrgSettings::default()
+        },
+        ..Org::new(
+            OrgId(cx.app.fresh()),
+            Some(parent),
+            &new.kind,
+            &new.name,
+            new.currency.unwrap_or(above.currency),
+            new.zone.unwrap_or(above.zone),
+        )
     };
-    match orgs::insert(&mut tx, &org).await {
-        Err(store::StoreError::Conflict(_)) => {
-            return Err(Failure::conflict(format!("name: {:?} is taken by a sibling", org.name)));
-        }
-        other => other?,
+    if let Some(slug) = new.slug {
+        org.slug = slug;
     }
-    let detail = serde_json::json!({ "name": org.name, "kind": org.kind });
-    audit::note(cx, &mut tx, parent, "org.create", &org.id.to_string(), detail).await?;
+    orgs::insert(&mut tx, &org).await.map_err(|error| taken(error, &org))?;
+    for product in Product::ALL {
+        products::set(&mut tx, org.id, product, given.has(product)).await?;
+    }
+    products::set_defaults(&mut tx, org.id, given).await?;
+    let detail = serde_json::json!({ "name": org.name, "kind": org.kind, "products": codes(given) });
+    audit::note(cx, &mut tx, org.id, "org.create", &org.id.to_string(), detail).await?;
     tx.commit().await?;
     Ok(org)
 }
 
-/// One organisation with the names on the way down to it.
+async fn given_products(tx: &mut Tx, parent: OrgId, asked: Option<Vec<Product>>) -> Result<Products, Failure> {
+    let Some(asked) = asked else { return Ok(products::defaults(tx, parent).await?) };
+    let own = orgs::place(tx, parent).await?.products;
+    match asked.iter().find(|product| !own.has(**product)) {
+        Some(product) => Err(Failure::invalid("products", product.code(), "is not enabled for the parent")),
+        None => Ok(asked.into_iter().collect()),
+    }
+}
+
+fn codes(products: Products) -> Vec<&'static str> {
+    Product::ALL.into_iter().filter(|product| products.has(*product)).map(Product::code).collect()
+}
+
+/// One organisation.
 ///
 /// # Errors
 /// [`Failure`].
 pub async fn get(cx: &Cx, org: OrgId) -> Result<Org, Failure> {
-    let grant = cx.allow(Action::ReadOrg, org).await?;
+    let grant = cx.allow(Action::OrgRead, org).await?;
     let mut tx = cx.app.store.read(&grant).await?;
     Ok(orgs::get(&mut tx, org).await?)
 }
@@ -99,27 +156,247 @@ pub async fn get(cx: &Cx, org: OrgId) -> Result<Org, Failure> {
 /// # Errors
 /// [`Failure`].
 pub async fn subtree(cx: &Cx, org: OrgId) -> Result<Vec<Org>, Failure> {
-    let grant = cx.allow(Action::ReadOrg, org).await?;
+    let grant = cx.allow(Action::OrgRead, org).await?;
     let mut tx = cx.app.store.read(&grant).await?;
     Ok(orgs::subtree(&mut tx, org).await?)
 }
 
-/// The organisations at which the actor has a role, highest first: where his console begins. Names only.
+/// The parent of `org`, if the actor may see it: what a list marks with a star.
 ///
 /// # Errors
 /// [`Failure`].
-pub async fn mine(cx: &Cx) -> Result<Vec<(Org, Vec<access::Role>)>, Failure> {
+pub async fn visible_parent(cx: &Cx, org: &Org) -> Result<Option<Org>, Failure> {
+    match org.parent {
+        Some(parent) if cx.may(Action::OrgRead, parent).await => get(cx, parent).await.map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Direct children by name, after the one at `after` (name and id of the last one before).
+///
+/// # Errors
+/// [`Failure`].
+pub async fn children(cx: &Cx, org: OrgId, after: (&str, &str), limit: i64) -> Result<Vec<Child>, Failure> {
+    let grant = cx.allow(Action::OrgListChildren, org).await?;
+    let mut tx = cx.app.store.read(&grant).await?;
+    let after = (after.0.trim().to_lowercase(), after.1);
+    Ok(orgs::children_page(&mut tx, org, (&after.0, after.1), cx.now_us(), limit.clamp(1, PAGE_MAX)).await?)
+}
+
+/// An organisation at which the actor has something, with what that is.
+#[derive(Debug, Clone)]
+pub struct Mine {
+    /// The organisation.
+    pub org: Org,
+    /// The policies that he was given there, [`access::Builtin::Member`] included.
+    pub policies: Vec<(PolicyRef, String)>,
+}
+
+/// The organisations at which the actor has something, highest first: where his console begins. Names only.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn mine(cx: &Cx) -> Result<Vec<Mine>, Failure> {
     let Some(actor) = &cx.actor else { return Ok(Vec::new()) };
     let mut tx = cx.app.store.read(&cx.own()).await?;
-    let mut found: Vec<(usize, Org, Vec<access::Role>)> = Vec::new();
-    for binding in &actor.bindings {
-        if let Some((.., roles)) = found.iter_mut().find(|(_, org, _)| org.id == binding.scope) {
-            roles.push(binding.role);
+    let mut found: Vec<(usize, Mine)> = Vec::new();
+    for binding in actor.bindings().iter().filter(|binding| binding.is_current(cx.now_us())) {
+        let policy = (binding.policy.reference, binding.policy.name.clone());
+        if let Some((_, mine)) = found.iter_mut().find(|(_, mine)| mine.org.id == binding.scope) {
+            mine.policies.push(policy);
             continue;
         }
-        let depth = orgs::place(&mut tx, binding.scope).await?.path.len();
-        found.push((depth, orgs::get(&mut tx, binding.scope).await?, vec![binding.role]));
+        let org = orgs::get(&mut tx, binding.scope).await?;
+        if org.state != tree::OrgState::Deleted {
+            let depth = orgs::path(&mut tx, binding.scope).await?.len();
+            found.push((depth, Mine { org, policies: vec![policy] }));
+        }
     }
-    found.sort_by_key(|(depth, org, _)| (*depth, org.id));
-    Ok(found.into_iter().map(|(_, org, roles)| (org, roles)).collect())
+    found.sort_by_key(|(depth, mine)| (*depth, mine.org.id));
+    Ok(found.into_iter().map(|(_, mine)| mine).collect())
+}
+
+/// Ids of all organisations at which the actor may do `action`, in order, from `after` on.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn reached(cx: &Cx, action: Action, after: &str, limit: i64) -> Result<Vec<OrgId>, Failure> {
+    let Some(actor) = &cx.actor else { return Ok(Vec::new()) };
+    let reach = access::reach(actor, action, &cx.now());
+    let mut tx = cx.app.store.read(&cx.own()).await?;
+    Ok(orgs::reached(&mut tx, &reach, after, limit.clamp(1, 100_000)).await?)
+}
+
+/// A change of an organisation's own settings. What is left out stays.
+#[derive(Debug, Clone, Default)]
+pub struct OrgChange {
+    /// Name.
+    pub name: Option<String>,
+    /// Address lines.
+    pub address: Option<Vec<String>>,
+    /// The cost that its pages show first.
+    pub cost_default: Option<Cost>,
+    /// The same for new children.
+    pub child_cost_default: Option<Cost>,
+    /// Whether its people need a second factor.
+    pub mfa_policy: Option<MfaPolicy>,
+    /// Days that a token may live at most.
+    pub token_days_max: Option<i64>,
+    /// Products of new children.
+    pub child_products: Option<Vec<Product>>,
+}
+
+/// Changes an organisation's settings.
+///
+/// # Errors
+/// [`Failure`] naming the field at fault.
+pub async fn update(cx: &Cx, org: OrgId, change: OrgChange) -> Result<Org, Failure> {
+    let grant = cx.allow(Action::OrgUpdate, org).await?;
+    let mut tx = cx.app.store.write(&grant).await?;
+    epoch::bump(&mut tx).await?;
+    let before = orgs::get(&mut tx, org).await?;
+    let mut after = before.clone();
+    if let Some(name) = change.name {
+        check_name("name", &name)?;
+        after.name = name.trim().to_owned();
+    }
+    if let Some(address) = change.address {
+        check_address(&address)?;
+        after.address = address;
+    }
+    let settings = &mut after.settings;
+    settings.cost_default = change.cost_default.unwrap_or(settings.cost_default);
+    settings.child_cost_default = change.child_cost_default.unwrap_or(settings.child_cost_default);
+    settings.mfa_policy = change.mfa_policy.unwrap_or(settings.mfa_policy);
+    settings.token_days_max = change.token_days_max.unwrap_or(settings.token_days_max);
+    check_against_parent(&mut tx, &after).await?;
+    orgs::rename(&mut tx, org, &after.name, &after.address).await.map_err(|error| taken(error, &after))?;
+    orgs::set_settings(&mut tx, org, &after.settings).await?;
+    if let Some(wanted) = change.child_products {
+        let given = given_products(&mut tx, org, Some(wanted)).await?;
+        products::set_defaults(&mut tx, org, given).await?;
+    }
+    let detail = serde_json::json!({ "before": view(&before), "after": view(&after) });
+    audit::note(cx, &mut tx, org, "org.update", &org.to_string(), detail).await?;
+    tx.commit().await?;
+    Ok(after)
+}
+
+fn view(org: &Org) -> serde_json::Value {
+    serde_json::json!({ "name": org.name, "address": org.address, "settings": org.settings })
+}
+
+/// A child may only be stricter than its parent.
+async fn check_against_parent(tx: &mut Tx, org: &Org) -> Result<(), Failure> {
+    let settings = &org.settings;
+    if !(1..=365).contains(&settings.token_days_max) {
+        return Err(Failure::invalid("token_days_max", &settings.token_days_max.to_string(), "must be 1 to 365"));
+    }
+    let Some(parent) = org.parent else { return Ok(()) };
+    let above = orgs::get(tx, parent).await?.settings;
+    if settings.mfa_policy < above.mfa_policy {
+        let reason = format!("is weaker than the parent's {}", above.mfa_policy.code());
+        return Err(Failure::invalid("mfa_policy", settings.mfa_policy.code(), reason));
+    }
+    if settings.token_days_max > above.token_days_max {
+        let reason = format!("is more than the parent's {}", above.token_days_max);
+        return Err(Failure::invalid("token_days_max", &settings.token_days_max.to_string(), reason));
+    }
+    Ok(())
+}
+
+/// Says which costs the people of `child` may be shown. Only from above: nobody widens his own view, and a
+/// child is never shown more than its parent, but always what it is itself charged if that is allowed.
+///
+/// # Errors
+/// [`Failure`] naming the field at fault.
+pub async fn set_visible_costs(cx: &Cx, child: OrgId, costs: Costs) -> Result<Org, Failure> {
+    let place = cx.place(child).await?;
+    let Some(parent) = place.path.iter().rev().nth(1).copied() else {
+        // The root has nobody above it.
+        let grant = cx.allow(Action::OrgSetVisibility, child).await?;
+        return write_costs(cx, &grant, child, costs).await;
+    };
+    cx.allow(Action::OrgRead, child).await?;
+    let grant = cx.allow(Action::OrgSetVisibility, parent).await.map_err(hide)?;
+    let limit = cx.place(parent).await?.costs.for_children();
+    if let Some(cost) = costs.beyond(limit) {
+        return Err(Failure::invalid("visible_costs", cost.code(), "is not shown to the parent either"));
+    }
+    write_costs(cx, &grant, child, costs).await
+}
+
+async fn write_costs(cx: &Cx, grant: &access::Grant, org: OrgId, costs: Costs) -> Result<Org, Failure> {
+    let mut tx = cx.app.store.write(grant).await?;
+    epoch::bump(&mut tx).await?;
+    let mut found = orgs::get(&mut tx, org).await?;
+    let detail = serde_json::json!({ "before": found.settings.visible_costs, "after": costs });
+    found.settings.visible_costs = costs;
+    orgs::set_settings(&mut tx, org, &found.settings).await?;
+    audit::note(cx, &mut tx, org, "org.set_visibility", &org.to_string(), detail).await?;
+    tx.commit().await?;
+    Ok(found)
+}
+
+/// A child's own admin knows that there is a parent, but not what it is: he is told that he may not.
+pub(crate) fn hide(failure: Failure) -> Failure {
+    if failure.kind == Kind::NotFound {
+        Failure::new(Kind::Forbidden, "this is decided by the organisation above")
+    } else {
+        failure
+    }
+}
+
+/// A product at an organisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ProductState {
+    /// Which.
+    pub product: Product,
+    /// Whether it was granted to the organisation itself.
+    pub granted: bool,
+    /// Whether every organisation above has it too.
+    pub effective: bool,
+    /// Whether new children get it.
+    pub for_children: bool,
+}
+
+/// Products of `org`.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn products(cx: &Cx, org: OrgId) -> Result<Vec<ProductState>, Failure> {
+    let grant = cx.allow(Action::ProductRead, org).await?;
+    let mut tx = cx.app.store.read(&grant).await?;
+    let (own, defaults) = (products::own(&mut tx, org).await?, products::defaults(&mut tx, org).await?);
+    let effective = orgs::place(&mut tx, org).await?.products;
+    let state = |product| ProductState {
+        product,
+        granted: own.has(product),
+        effective: effective.has(product),
+        for_children: defaults.has(product),
+    };
+    Ok(Product::ALL.into_iter().map(state).collect())
+}
+
+/// Grants or withholds a product. What lies below keeps its own setting and has it again when it is granted
+/// again. Decided from above; at the root by the root itself.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn set_product(cx: &Cx, org: OrgId, product: Product, granted: bool) -> Result<(), Failure> {
+    let place = cx.place(org).await?;
+    let decider = place.path.iter().rev().nth(1).copied().unwrap_or(org);
+    cx.allow(Action::OrgRead, org).await?;
+    let grant = cx.allow(Action::ProductWrite, decider).await.map_err(hide)?;
+    let mut tx = cx.app.store.write(&grant).await?;
+    epoch::bump(&mut tx).await?;
+    if granted && decider != org && !orgs::place(&mut tx, decider).await?.products.has(product) {
+        return Err(Failure::invalid("product", product.code(), "is not enabled for the parent"));
+    }
+    products::set(&mut tx, org, product, granted).await?;
+    let detail = serde_json::json!({ "product": product, "granted": granted });
+    audit::note(cx, &mut tx, org, "product.set", &org.to_string(), detail).await?;
+    tx.commit().await?;
+    cx.app.caches.clear();
+    Ok(())
 }

@@ -1,17 +1,23 @@
-//! People: invite, join, remove.
+//! People: invite, join, give and take policies, suspend, remove.
 
-use crate::cx::{App, Cx};
+use crate::cx::{App, Cx, actor_of};
 use crate::failure::{Failure, Kind};
-use crate::{audit, orgs, passwords, secrets};
-use access::{Action, Actor, Binding, Role, decide, decide_job};
+use crate::{admins, audit, orgs, passwords, policies, secrets};
+use access::{Action, Actions, Actor, Builtin, Context, Place, PolicyRef, Propagate, decide_job, may_give};
 use base::{BindingId, InvitationId, OrgId, RealmId, UserId};
+use serde::Serialize;
 use std::sync::Arc;
+use store::bindings::{self, Held, Holder};
 use store::invitations::{self, Invitation};
+use store::memberships::{self, Membership};
 use store::users::{self, User};
-use store::{Tx, bindings, keys, sessions, tokens};
+use store::{Tx, epoch, groups, keys, sessions, tokens};
 
+const DAY_US: i64 = 86_400_000_000;
 /// An invitation lives for seven days.
-const INVITATION_US: i64 = 7 * 86_400_000_000;
+const INVITATION_US: i64 = 7 * DAY_US;
+/// What names a shut account is replaced after thirty days.
+const PSEUDONYMISE_US: i64 = 30 * DAY_US;
 
 pub(crate) fn check_email(email: &str) -> Result<(), Failure> {
     let email = email.trim();
@@ -23,54 +29,106 @@ pub(crate) fn check_email(email: &str) -> Result<(), Failure> {
     if good { Ok(()) } else { Err(Failure::invalid("email", email, "is not an address such as ann@example.com")) }
 }
 
-/// Reads a role word.
+/// Reads the word of a built-in policy or the id of a custom one.
 ///
 /// # Errors
 /// [`Failure`] naming the words there are.
-pub fn parse_role(text: &str) -> Result<Role, Failure> {
-    let unknown = || Failure::invalid("role", text, "is not one of admin, department_head, member");
-    Role::from_code(text).ok_or_else(unknown)
+pub fn parse_policy(text: &str) -> Result<PolicyRef, Failure> {
+    Ok(text.parse()?)
 }
 
-/// Nobody gives what he does not hold: the role's own actions must all be allowed to the giver there.
-fn check_reach(actor: &Option<Actor>, role: Role, place: &access::Place) -> Result<(), Failure> {
-    let Some(actor) = actor else { return Ok(()) };
-    let lacks = Action::ALL.into_iter().find(|action| role.allows(*action) && decide(actor, *action, place).is_err());
-    match lacks {
-        None => Ok(()),
-        Some(action) => Err(Failure::new(
-            Kind::Forbidden,
-            format!("you cannot give a role that contains {action:?}, which you lack"),
-        )),
+/// How far a policy reaches if nobody says: as far as it may.
+#[must_use]
+pub fn usual_reach(policy: PolicyRef) -> Propagate {
+    match policy {
+        PolicyRef::Builtin(builtin) => builtin.reaches()[0],
+        PolicyRef::Custom(_) => Propagate::Subtree,
     }
 }
 
-/// Invites somebody to `org`. The secret of the link is shown once.
+/// Nobody gives what he does not hold, and nobody takes what he could not give.
+pub(crate) fn check_reach(
+    actor: Option<&Actor>,
+    rights: Actions,
+    propagate: Propagate,
+    place: &Place,
+    context: &Context,
+) -> Result<(), Failure> {
+    let Some(actor) = actor else { return Ok(()) };
+    may_give(actor, rights, propagate, place, context).map_err(|action| {
+        Failure::new(Kind::Forbidden, format!("you cannot give or take {}, which you do not hold there", action.code()))
+    })
+}
+
+/// Checks that a policy can be given at a place by the caller, and what it allows.
+pub(crate) async fn check_giving(
+    cx: &Cx,
+    tx: &mut Tx,
+    policy: PolicyRef,
+    propagate: Propagate,
+    org: OrgId,
+) -> Result<(), Failure> {
+    if let PolicyRef::Builtin(builtin) = policy
+        && !builtin.reaches().contains(&propagate)
+    {
+        let reason = format!("is not how far {} reaches", builtin.code());
+        return Err(Failure::invalid("propagate", propagate.code(), reason));
+    }
+    let (allows, denies) = policies::rights_of(tx, policy, org).await?;
+    // Who gives a denial takes rights away from others: he must hold them as well.
+    check_reach(cx.actor.as_deref(), allows | denies, propagate, &*cx.place(org).await?, &cx.now())
+}
+
+/// Invites somebody to `org`. The secret of the link is shown once. Whether the address belongs to somebody
+/// already is not told.
 ///
 /// # Errors
 /// [`Failure`] naming the field at fault.
-pub async fn invite(cx: &Cx, org: OrgId, email: &str, role: Role) -> Result<(Invitation, String), Failure> {
+pub async fn invite(
+    cx: &Cx,
+    org: OrgId,
+    email: &str,
+    policy: PolicyRef,
+    propagate: Propagate,
+) -> Result<(Invitation, String), Failure> {
     check_email(email)?;
-    let grant = cx.allow(Action::ManagePeople, org).await?;
-    check_reach(&cx.actor, role, &cx.place(org).await?)?;
+    let grant = cx.allow(Action::UserInvite, org).await?;
     let secret = format!("{}.{}", cx.realm, secrets::random_text(cx.app.world.as_ref(), 32));
     let invitation = Invitation {
         id: InvitationId(cx.app.fresh()),
         org,
         email: email.trim().to_owned(),
-        role,
+        policy,
+        propagate,
         secret_hash: secrets::hash(&secret),
-        invited_by: cx.actor.as_ref().map_or(UserId(0), |actor| actor.user),
+        invited_by: cx.actor.as_ref().map_or(UserId(0), |actor| actor.user()),
         state: "pending".to_owned(),
         created_us: cx.now_us(),
         expires_us: cx.now_us() + INVITATION_US,
     };
     let mut tx = cx.app.store.write(&grant).await?;
+    check_giving(cx, &mut tx, policy, propagate, org).await?;
     invitations::insert(&mut tx, &invitation).await?;
-    let detail = serde_json::json!({ "email": invitation.email, "role": role.code() });
+    let detail = serde_json::json!({ "email": invitation.email, "policy": policy, "propagate": propagate });
     audit::note(cx, &mut tx, org, "user.invite", &invitation.id.to_string(), detail).await?;
     tx.commit().await?;
     Ok((invitation, secret))
+}
+
+/// Withdraws an invitation.
+///
+/// # Errors
+/// [`Kind::Gone`] when it was used or withdrawn before.
+pub async fn cancel_invitation(cx: &Cx, org: OrgId, invitation: InvitationId) -> Result<(), Failure> {
+    let grant = cx.allow(Action::UserInvite, org).await?;
+    let mut tx = cx.app.store.write(&grant).await?;
+    let waiting = invitations::pending_at(&mut tx, org).await?;
+    if !waiting.iter().any(|found| found.id == invitation) {
+        return Err(Failure::not_found("invitation"));
+    }
+    invitations::settle(&mut tx, invitation, "cancelled").await?;
+    audit::note(cx, &mut tx, org, "user.uninvite", &invitation.to_string(), serde_json::json!({})).await?;
+    Ok(tx.commit().await?)
 }
 
 /// Splits `rlm_….secret`.
@@ -78,13 +136,11 @@ pub(crate) fn realm_of(secret: &str) -> Option<RealmId> {
     secret.split_once('.').and_then(|(realm, _)| realm.parse().ok())
 }
 
-/// Joins by an invitation. A person who is in the realm already keeps his one account and must give
-/// its password; somebody new sets one. What the inviter may no longer give is refused.
-///
-/// # Errors
-/// [`Kind::Gone`] for a used or expired link, else [`Failure`] naming the field at fault.
-pub async fn accept(app: &Arc<App>, secret: &str, name: &str, password: &str) -> Result<(RealmId, UserId), Failure> {
-    let gone = || Failure::new(Kind::Gone, "this invitation was used, withdrawn or is too old; ask for a new one");
+fn gone() -> Failure {
+    Failure::new(Kind::Gone, "this invitation was used, withdrawn or is too old; ask for a new one")
+}
+
+async fn pending(app: &Arc<App>, secret: &str) -> Result<(Cx, Invitation), Failure> {
     let realm = realm_of(secret).ok_or_else(gone)?;
     let cx = Cx::system(app.clone(), realm);
     let mut tx = app.store.read(&cx.own()).await?;
@@ -92,71 +148,186 @@ pub async fn accept(app: &Arc<App>, secret: &str, name: &str, password: &str) ->
     if found.state != "pending" || found.expires_us <= app.now_us() {
         return Err(gone());
     }
+    Ok((cx, found))
+}
+
+/// Declines an invitation.
+///
+/// # Errors
+/// [`Kind::Gone`].
+pub async fn decline(app: &Arc<App>, secret: &str) -> Result<(), Failure> {
+    let (cx, found) = pending(app, secret).await?;
+    let mut tx = app.store.write(&decide_job(cx.realm, found.org)).await?;
+    if invitations::settle(&mut tx, found.id, "declined").await? == 0 {
+        return Err(gone());
+    }
+    audit::note(&cx, &mut tx, found.org, "user.decline", &found.id.to_string(), serde_json::json!({})).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Who accepts an invitation.
+#[derive(Debug, Clone)]
+pub struct Joiner<'a> {
+    /// His address, if he says one: another one than the invited is refused.
+    pub email: Option<&'a str>,
+    /// His name, if he is new.
+    pub name: &'a str,
+    /// His password: the one he has, or a new one.
+    pub password: &'a str,
+}
+
+/// Joins by an invitation. A person who is in the realm already keeps his one account and must give
+/// its password; somebody new sets one. What the inviter may no longer give is refused.
+///
+/// # Errors
+/// [`Kind::Gone`] for a used or expired link, else [`Failure`] naming the field at fault.
+pub async fn accept(app: &Arc<App>, secret: &str, joiner: Joiner<'_>) -> Result<(RealmId, UserId), Failure> {
+    let (cx, found) = pending(app, secret).await?;
+    let realm = cx.realm;
+    if joiner.email.is_some_and(|email| users::email_key(email) != users::email_key(&found.email)) {
+        return Err(Failure::new(Kind::Forbidden, "this invitation was sent to another address"));
+    }
+    let mut tx = app.store.read(&cx.own()).await?;
     let known = users::by_email(&mut tx, &found.email).await?;
     drop(tx);
     let password_hash = match &known {
-        Some(user) if app.passwords.verify(password, &user.password_hash).await? => user.password_hash.clone(),
+        Some(user) if app.passwords.verify(joiner.password, &user.password_hash).await? => user.password_hash.clone(),
         Some(_) => return Err(Failure::unreadable("password", "is not the one of your account here")),
         None => {
-            orgs::check_name("name", name)?;
-            passwords::check_new(password)?;
-            app.passwords.hash(app.world.as_ref(), password).await?
+            orgs::check_name("name", joiner.name)?;
+            passwords::check_new(joiner.password)?;
+            app.passwords.hash(app.world.as_ref(), joiner.password).await?
         }
     };
     let mut tx = app.store.write(&decide_job(realm, found.org)).await?;
-    if found.invited_by != UserId(0) {
-        let inviter = Some(actor_of(&mut tx, realm, found.invited_by).await?);
-        check_reach(&inviter, found.role, &store::orgs::place(&mut tx, found.org).await?).map_err(|_| gone())?;
+    epoch::bump(&mut tx).await?;
+    let place = store::orgs::place(&mut tx, found.org).await?;
+    if place.suspended_from.is_some() {
+        return Err(Failure::conflict("the organisation is suspended; nobody can join it now"));
     }
-    if invitations::accept(&mut tx, found.id).await? == 0 {
+    if found.invited_by != UserId(0) {
+        let inviter = actor_of(app, &mut tx, found.invited_by).await?;
+        let (allows, denies) = policies::rights_of(&mut tx, found.policy, found.org).await?;
+        let rights = allows | denies | Actions::of(&[Action::UserInvite]);
+        check_reach(Some(&inviter), rights, found.propagate, &place, &cx.now()).map_err(|_| gone())?;
+    }
+    if invitations::settle(&mut tx, found.id, "accepted").await? == 0 {
         return Err(gone());
     }
     let user = match known {
         Some(user) => user.id,
-        None => insert_user(&cx, &mut tx, &found.email, name, found.org, password_hash).await?,
+        None => {
+            let id = UserId(app.fresh());
+            let user = User::person(id, found.org, &found.email, joiner.name, password_hash, cx.now_us());
+            insert(&mut tx, &user).await?;
+            id
+        }
     };
-    give(&cx, &mut tx, user, found.role, found.org).await?;
-    audit::note(
-        &cx,
-        &mut tx,
-        found.org,
-        "user.join",
-        &user.to_string(),
-        serde_json::json!({ "role": found.role.code() }),
-    )
-    .await?;
+    join(&cx, &mut tx, user, found.org, "invite").await?;
+    give(&cx, &mut tx, Holder::User(user), found.policy, found.org, found.propagate).await?;
+    let detail = serde_json::json!({ "policy": found.policy });
+    audit::note(&cx, &mut tx, found.org, "user.join", &user.to_string(), detail).await?;
     tx.commit().await?;
+    app.caches.clear();
     Ok((realm, user))
 }
 
-async fn insert_user(
+/// Adds an account; an address that somebody took in the same moment is a clash.
+pub(crate) async fn insert(tx: &mut Tx, user: &User) -> Result<(), Failure> {
+    match users::insert(tx, user).await {
+        Err(store::StoreError::Conflict(_)) => Err(exists(&user.email)),
+        other => Ok(other?),
+    }
+}
+
+fn exists(email: &str) -> Failure {
+    let text = format!("email: {email:?} belongs to somebody in this tree; invite him instead");
+    Failure::conflict(text).coded("user_exists_in_tree")
+}
+
+/// Makes a user a member of `org`.
+pub(crate) async fn join(cx: &Cx, tx: &mut Tx, user: UserId, org: OrgId, source: &str) -> Result<(), Failure> {
+    let membership = Membership {
+        user,
+        org,
+        state: "active".to_owned(),
+        source: source.to_owned(),
+        created_us: cx.now_us(),
+        created_by: cx.doer(),
+    };
+    Ok(memberships::insert(tx, &membership).await?)
+}
+
+/// Gives a policy. Being a member needs none.
+pub(crate) async fn give(
     cx: &Cx,
     tx: &mut Tx,
-    email: &str,
-    name: &str,
-    org: OrgId,
-    password_hash: String,
-) -> Result<UserId, Failure> {
-    let user = User {
-        id: UserId(cx.app.fresh()),
-        home_org: org,
-        email: email.trim().to_owned(),
-        display_name: name.trim().to_owned(),
-        password_hash,
-        state: "active".to_owned(),
-        created_us: cx.now_us(),
-    };
-    users::insert(tx, &user).await?;
-    Ok(user.id)
+    holder: Holder,
+    policy: PolicyRef,
+    scope: OrgId,
+    propagate: Propagate,
+) -> Result<(), Failure> {
+    if policy == PolicyRef::Builtin(Builtin::Member) {
+        return Ok(());
+    }
+    let held = Held::new(BindingId(cx.app.fresh()), holder, policy, scope, propagate);
+    bindings::insert(tx, &held, cx.now_us()).await?;
+    if policy == PolicyRef::ADMIN {
+        admins::note_first(tx, scope, cx.now_us()).await?;
+    }
+    Ok(())
 }
 
-async fn give(cx: &Cx, tx: &mut Tx, user: UserId, role: Role, scope: OrgId) -> Result<(), Failure> {
-    let held = bindings::Held { id: BindingId(cx.app.fresh()), user, binding: Binding { role, scope } };
-    Ok(bindings::insert(tx, &held, cx.now_us()).await?)
+/// A policy that the caller can give somewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Givable {
+    /// Which.
+    pub policy: PolicyRef,
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub sentence: String,
+    /// How far it can reach; the first one is the usual.
+    pub reaches: Vec<Propagate>,
 }
 
-/// Adds a person without invitation: the operator's command and the demo. The password may be left out;
-/// then only keys work until one is set by an invitation.
+/// The policies that the caller can give at `org`: built-in ones, then custom ones.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn givable(cx: &Cx, org: OrgId) -> Result<Vec<Givable>, Failure> {
+    let grant = cx.allow(Action::UserInvite, org).await?;
+    let mut tx = cx.app.store.read(&grant).await?;
+    let builtin = Builtin::ALL.iter().map(|builtin| Givable {
+        policy: PolicyRef::Builtin(*builtin),
+        name: builtin.words().to_owned(),
+        sentence: builtin.sentence().to_owned(),
+        reaches: builtin.reaches().to_vec(),
+    });
+    let custom = store::policies::usable_at(&mut tx, org).await?.into_iter().map(|policy| Givable {
+        policy: PolicyRef::Custom(policy.id),
+        name: policy.name,
+        sentence: String::new(),
+        reaches: vec![Propagate::Subtree, Propagate::Here],
+    });
+    let mut found = Vec::new();
+    for mut givable in builtin.chain(custom).collect::<Vec<_>>() {
+        let mut reaches = Vec::new();
+        for reach in givable.reaches {
+            if check_giving(cx, &mut tx, givable.policy, reach, org).await.is_ok() {
+                reaches.push(reach);
+            }
+        }
+        if !reaches.is_empty() {
+            givable.reaches = reaches;
+            found.push(givable);
+        }
+    }
+    Ok(found)
+}
+
+/// Adds a person without invitation, for the operator and for those who see the whole tree. The password may
+/// be left out; then only keys work until one is set by an invitation.
 ///
 /// # Errors
 /// [`Failure`] naming the field at fault.
@@ -165,13 +336,17 @@ pub async fn add(
     org: OrgId,
     email: &str,
     name: &str,
-    role: Role,
+    policy: PolicyRef,
     password: Option<&str>,
 ) -> Result<UserId, Failure> {
     check_email(email)?;
     orgs::check_name("name", name)?;
-    let grant = cx.allow(Action::ManagePeople, org).await?;
-    check_reach(&cx.actor, role, &cx.place(org).await?)?;
+    let grant = cx.allow(Action::UserInvite, org).await?;
+    if !cx.may(Action::UserRead, cx.realm.root()).await {
+        // Whether an address is taken in another part of the tree is not his business.
+        return Err(Failure::new(Kind::Forbidden, "people are added by invitation"));
+    }
+    let propagate = usual_reach(policy);
     let password_hash = match password {
         Some(password) => {
             passwords::check_new(password)?;
@@ -180,46 +355,131 @@ pub async fn add(
         None => String::new(),
     };
     let mut tx = cx.app.store.write(&grant).await?;
+    epoch::bump(&mut tx).await?;
+    check_giving(cx, &mut tx, policy, propagate, org).await?;
     if users::by_email(&mut tx, email).await?.is_some() {
-        return Err(Failure::conflict(format!(
-            "email: {email:?} belongs to somebody in this tree; invite him instead"
-        )));
+        return Err(exists(email));
     }
-    let user = insert_user(cx, &mut tx, email, name, org, password_hash).await?;
-    give(cx, &mut tx, user, role, org).await?;
-    audit::note(cx, &mut tx, org, "user.add", &user.to_string(), serde_json::json!({ "role": role.code() })).await?;
+    let user = User::person(UserId(cx.app.fresh()), org, email, name, password_hash, cx.now_us());
+    insert(&mut tx, &user).await?;
+    join(cx, &mut tx, user.id, org, "local").await?;
+    give(cx, &mut tx, Holder::User(user.id), policy, org, propagate).await?;
+    audit::note(cx, &mut tx, org, "user.add", &user.id.to_string(), serde_json::json!({ "policy": policy })).await?;
     tx.commit().await?;
-    Ok(user)
+    Ok(user.id)
 }
 
-/// A person with his roles as a list shows them.
-#[derive(Debug, Clone, serde::Serialize)]
+/// Makes somebody who is in the tree already a member of one more organisation.
+///
+/// # Errors
+/// [`Kind::NotFound`] for a person whom the caller cannot see.
+pub async fn add_member(cx: &Cx, org: OrgId, user: UserId, policy: PolicyRef) -> Result<(), Failure> {
+    let grant = cx.allow(Action::UserInvite, org).await?;
+    sees(cx, user).await?;
+    let propagate = usual_reach(policy);
+    let mut tx = cx.app.store.write(&grant).await?;
+    epoch::bump(&mut tx).await?;
+    check_giving(cx, &mut tx, policy, propagate, org).await?;
+    join(cx, &mut tx, user, org, "local").await?;
+    give(cx, &mut tx, Holder::User(user), policy, org, propagate).await?;
+    audit::note(cx, &mut tx, org, "user.join", &user.to_string(), serde_json::json!({ "policy": policy })).await?;
+    tx.commit().await?;
+    cx.app.caches.clear();
+    Ok(())
+}
+
+/// Whether the caller may see a user somewhere.
+async fn sees(cx: &Cx, user: UserId) -> Result<(), Failure> {
+    let mut tx = cx.app.store.read(&cx.own()).await?;
+    let places = memberships::of_user(&mut tx, user).await?;
+    drop(tx);
+    for membership in places {
+        if cx.may(Action::UserRead, membership.org).await {
+            return Ok(());
+        }
+    }
+    Err(Failure::not_found("user"))
+}
+
+/// A policy that a person or a group was given, as a list shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Given {
+    /// The binding.
+    pub id: BindingId,
+    /// Which policy.
+    pub policy: PolicyRef,
+    /// Its name.
+    pub name: String,
+    /// Where.
+    pub org: OrgId,
+    /// Name of that organisation.
+    pub org_name: String,
+    /// How far.
+    pub propagate: Propagate,
+    /// Until when.
+    pub not_after_us: Option<i64>,
+    /// Name of the group it came through, if it did.
+    pub via: Option<String>,
+}
+
+/// A person with what he was given, as far as the viewer may see the places.
+#[derive(Debug, Clone, Serialize)]
 pub struct Person {
     /// The user.
     #[serde(flatten)]
     pub user: User,
-    /// Role and place, as far as the viewer may see the place.
-    pub roles: Vec<(Role, OrgId, String)>,
+    /// Where he is a member: organisation, its name, state.
+    pub memberships: Vec<(OrgId, String, String)>,
+    /// What he was given.
+    pub given: Vec<Given>,
 }
 
-/// People at `org` and below.
+/// People and services at `org` and below.
 ///
 /// # Errors
 /// [`Failure`].
 pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<Person>, Failure> {
-    let grant = cx.allow(Action::ManagePeople, org).await?;
+    let grant = cx.allow(Action::UserRead, org).await?;
     let mut tx = cx.app.store.read(&grant).await?;
-    let names = store::orgs::subtree(&mut tx, org).await?;
+    let names: std::collections::BTreeMap<OrgId, String> =
+        store::orgs::subtree(&mut tx, org).await?.into_iter().map(|org| (org.id, org.name)).collect();
     let mut people = Vec::new();
     for user in users::below(&mut tx, org).await? {
+        let memberships = memberships::of_user(&mut tx, user.id).await?;
+        let visible = |found: Membership| names.get(&found.org).map(|name| (found.org, name.clone(), found.state));
+        let memberships = memberships.into_iter().filter_map(visible).collect();
         let held = bindings::of_user(&mut tx, user.id).await?;
-        let seen = |held: bindings::Held| {
-            let place = names.iter().find(|org| org.id == held.binding.scope)?;
-            Some((held.binding.role, place.id, place.name.clone()))
-        };
-        people.push(Person { user, roles: held.into_iter().filter_map(seen).collect() });
+        let mut given = given_to(&mut tx, held, &names, None).await?;
+        for (group, _) in groups::of_user(&mut tx, user.id).await? {
+            let held = bindings::of_group(&mut tx, group.id).await?;
+            given.extend(given_to(&mut tx, held, &names, Some(&group.name)).await?);
+        }
+        people.push(Person { user, memberships, given });
     }
     Ok(people)
+}
+
+pub(crate) async fn given_to(
+    tx: &mut Tx,
+    held: Vec<Held>,
+    names: &std::collections::BTreeMap<OrgId, String>,
+    via: Option<&str>,
+) -> Result<Vec<Given>, Failure> {
+    let mut found = Vec::new();
+    for held in held {
+        let Some(org_name) = names.get(&held.scope).cloned() else { continue };
+        found.push(Given {
+            id: held.id,
+            policy: held.policy,
+            name: policies::name_of(tx, held.policy).await?,
+            org: held.scope,
+            org_name,
+            propagate: held.propagate,
+            not_after_us: held.not_after_us,
+            via: via.map(str::to_owned),
+        });
+    }
+    Ok(found)
 }
 
 /// Invitations to `org` that wait.
@@ -227,44 +487,346 @@ pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<Person>, Failure> {
 /// # Errors
 /// [`Failure`].
 pub async fn invitations(cx: &Cx, org: OrgId) -> Result<Vec<Invitation>, Failure> {
-    let grant = cx.allow(Action::ManagePeople, org).await?;
+    let grant = cx.allow(Action::UserRead, org).await?;
     let mut tx = cx.app.store.read(&grant).await?;
     Ok(invitations::pending_at(&mut tx, org).await?)
 }
 
-/// Takes a person's roles at `org` away. His sessions end, his tokens and his keys charged to `org` are
-/// revoked; the person stays. The last admin of the root cannot be removed.
+/// How a policy is given.
+#[derive(Debug, Clone)]
+pub struct NewBinding {
+    /// To whom.
+    pub holder: Holder,
+    /// Which policy.
+    pub policy: PolicyRef,
+    /// How far.
+    pub propagate: Propagate,
+    /// On which resources; empty for all.
+    pub resources: Vec<String>,
+    /// From when on.
+    pub not_before_us: Option<i64>,
+    /// Until when.
+    pub not_after_us: Option<i64>,
+}
+
+/// Gives a policy at `org` to one of its members or groups.
+///
+/// # Errors
+/// [`Failure`] naming the field at fault.
+pub async fn bind(cx: &Cx, org: OrgId, new: NewBinding) -> Result<BindingId, Failure> {
+    let grant = cx.allow(Action::PolicyBind, org).await?;
+    let mut tx = cx.app.store.write(&grant).await?;
+    epoch::bump(&mut tx).await?;
+    check_giving(cx, &mut tx, new.policy, new.propagate, org).await?;
+    if new.not_after_us.is_some_and(|until| until <= cx.now_us()) {
+        return Err(Failure::unreadable("not_after", "lies in the past"));
+    }
+    if new.resources.len() > 100 || new.resources.iter().any(|text| !text.contains(':') || text.len() > 200) {
+        return Err(Failure::unreadable("resources", "must be at most 100 of the form service:id"));
+    }
+    check_holder(&mut tx, new.holder, org).await?;
+    let id = BindingId(cx.app.fresh());
+    let held = Held {
+        resources: new.resources,
+        not_before_us: new.not_before_us,
+        not_after_us: new.not_after_us,
+        ..Held::new(id, new.holder, new.policy, org, new.propagate)
+    };
+    bindings::insert(&mut tx, &held, cx.now_us()).await?;
+    if new.policy == PolicyRef::ADMIN {
+        admins::note_first(&mut tx, org, cx.now_us()).await?;
+    }
+    admins::check(&mut tx, org, cx.now_us()).await?;
+    let target = match new.holder {
+        Holder::User(user) => user.to_string(),
+        Holder::Group(group) => group.to_string(),
+    };
+    let detail = serde_json::json!({ "policy": new.policy, "propagate": new.propagate });
+    audit::note(cx, &mut tx, org, "policy.bind", &target, detail).await?;
+    tx.commit().await?;
+    cx.app.caches.clear();
+    Ok(id)
+}
+
+/// Only those who belong on the way to a place can be given something there.
+async fn check_holder(tx: &mut Tx, holder: Holder, org: OrgId) -> Result<(), Failure> {
+    let path = store::orgs::path(tx, org).await?;
+    let belongs = match holder {
+        Holder::User(user) => memberships::of_user(tx, user).await?.iter().any(|found| path.contains(&found.org)),
+        Holder::Group(group) => path.contains(&groups::get(tx, group).await?.org),
+    };
+    if belongs { Ok(()) } else { Err(Failure::not_found("user or group")) }
+}
+
+/// Takes a policy at `org` away.
 ///
 /// # Errors
 /// [`Kind::Conflict`] for the last admin.
-pub async fn remove(cx: &Cx, org: OrgId, user: UserId) -> Result<(), Failure> {
-    let grant = cx.allow(Action::ManagePeople, org).await?;
+pub async fn unbind(cx: &Cx, org: OrgId, binding: BindingId) -> Result<(), Failure> {
+    let grant = cx.allow(Action::PolicyBind, org).await?;
     let mut tx = cx.app.store.write(&grant).await?;
-    let at_org = bindings::at_org(&mut tx, org).await?;
-    // Whoever takes a role away must be able to give it: a head cannot remove an admin.
-    let place = store::orgs::place(&mut tx, org).await?;
-    for held in at_org.iter().filter(|held| held.user == user) {
-        check_reach(&cx.actor, held.binding.role, &place)?;
-    }
-    let is_admin = |held: &&bindings::Held| held.binding.role == Role::Admin;
-    if org == cx.realm.root() && !at_org.iter().filter(is_admin).any(|held| held.user != user) {
-        return Err(Failure::conflict("last_organization_admin: give somebody else the role first"));
-    }
-    if bindings::remove(&mut tx, user, org).await? == 0 {
-        return Err(Failure::not_found("user"));
-    }
-    let now_us = cx.now_us();
-    sessions::delete_of(&mut tx, user).await?;
-    tokens::revoke_of(&mut tx, user, now_us).await?;
-    keys::revoke_of(&mut tx, user, org, now_us).await?;
-    audit::note(cx, &mut tx, org, "user.remove", &user.to_string(), serde_json::json!({})).await?;
+    epoch::bump(&mut tx).await?;
+    let held = bindings::at_org(&mut tx, org).await?.into_iter().find(|held| held.id == binding);
+    let held = held.ok_or_else(|| Failure::not_found("binding"))?;
+    check_giving(cx, &mut tx, held.policy, held.propagate, org).await?;
+    bindings::delete(&mut tx, &held).await?;
+    admins::check(&mut tx, org, cx.now_us()).await?;
+    let detail = serde_json::json!({ "policy": held.policy, "holder": held.holder });
+    audit::note(cx, &mut tx, org, "policy.unbind", &binding.to_string(), detail).await?;
     tx.commit().await?;
     cx.app.caches.clear();
     Ok(())
 }
 
-/// The actor that a user is at this moment.
-pub(crate) async fn actor_of(tx: &mut Tx, realm: RealmId, user: UserId) -> Result<Actor, Failure> {
-    let held = bindings::of_user(tx, user).await?;
-    Ok(Actor { realm, user, bindings: held.into_iter().map(|held| held.binding).collect() })
+/// Takes a person out of `org`: membership, policies, groups. His tokens and S3 keys that hang on it are
+/// revoked for good and his sessions end; the person stays, and what he has elsewhere lives on.
+///
+/// # Errors
+/// [`Kind::Conflict`] for the last admin.
+pub async fn remove(cx: &Cx, org: OrgId, user: UserId) -> Result<(), Failure> {
+    let grant = cx.allow(Action::UserRemove, org).await?;
+    let mut tx = cx.app.store.write(&grant).await?;
+    epoch::bump(&mut tx).await?;
+    remove_in(cx, &mut tx, org, user).await?;
+    tx.commit().await?;
+    cx.app.caches.clear();
+    Ok(())
+}
+
+/// The work of [`remove`] in a transaction that holds the realm's epoch; SCIM does it too.
+pub(crate) async fn remove_in(cx: &Cx, tx: &mut Tx, org: OrgId, user: UserId) -> Result<(), Failure> {
+    // Whoever takes something away must be able to give it: a head cannot remove an admin.
+    for held in bindings::at_org(tx, org).await?.into_iter().filter(|held| held.holder == Holder::User(user)) {
+        check_giving(cx, tx, held.policy, held.propagate, org).await?;
+    }
+    for (group, _) in groups::of_user(tx, user).await?.into_iter().filter(|(group, _)| group.org == org) {
+        for held in bindings::of_group(tx, group.id).await? {
+            check_giving(cx, tx, held.policy, held.propagate, held.scope).await?;
+        }
+    }
+    let places = admins::places_of(tx, user).await?;
+    let was = memberships::delete(tx, user, org).await?
+        + bindings::remove(tx, user, org).await?
+        + groups::remove_member_at(tx, org, user).await?;
+    if was == 0 {
+        return Err(Failure::not_found("user"));
+    }
+    admins::check_all(tx, &places, cx.now_us()).await?;
+    let killed = kill_access(cx, tx, user, org, "removed from the organisation").await?;
+    rehome(tx, user, org).await?;
+    audit::note(cx, tx, org, "user.remove", &user.to_string(), killed).await
+}
+
+/// Revokes the tokens and keys of a user at `org` and below that nothing he still has keeps alive, and ends
+/// his sessions. Says how many there were.
+async fn kill_access(
+    cx: &Cx,
+    tx: &mut Tx,
+    user: UserId,
+    org: OrgId,
+    reason: &str,
+) -> Result<serde_json::Value, Failure> {
+    let now_us = cx.now_us();
+    let left = store::actors::load(tx, user).await?;
+    let below: std::collections::BTreeSet<OrgId> =
+        store::orgs::subtree(tx, org).await?.into_iter().map(|org| org.id).collect();
+    let (mut tokens_revoked, mut keys_revoked) = (0, 0);
+    for token in tokens::of_user(tx, user).await?.into_iter().filter(|token| token.revoked_us.is_none()) {
+        let dies = match token.scope_org {
+            Some(scope) if below.contains(&scope) => {
+                let place = store::orgs::place(tx, scope).await?;
+                access::decide(&left, &access::Ask::of(Action::TokenOwn), &place, &cx.now()).is_err()
+                    && !place.path.iter().any(|org| left.memberships().contains(org))
+            }
+            Some(_) => false,
+            None => left.memberships().is_empty(),
+        };
+        if dies && token.kind == "personal" {
+            tokens_revoked += tokens::revoke(tx, token.id, now_us, reason).await?;
+        }
+    }
+    for key in keys::of_user(tx, user).await?.into_iter().filter(|key| key.revoked_us.is_none()) {
+        if below.contains(&key.org) {
+            let place = store::orgs::place(tx, key.org).await?;
+            if !crate::s3_session::may_use_keys(&left, &place, now_us) {
+                keys_revoked += keys::revoke(tx, &key.key_id, now_us).await?;
+                cx.app.s3.forget(&key.key_id);
+            }
+        }
+    }
+    sessions::delete_of(tx, user).await?;
+    Ok(serde_json::json!({ "tokens_revoked": tokens_revoked, "keys_revoked": keys_revoked }))
+}
+
+/// A user whose home he left is at home where he still belongs.
+async fn rehome(tx: &mut Tx, user: UserId, left: OrgId) -> Result<(), Failure> {
+    if users::get(tx, user).await?.home_org == left
+        && let Some(next) = memberships::of_user(tx, user).await?.first()
+    {
+        users::set_home(tx, user, next.org).await?;
+    }
+    Ok(())
+}
+
+/// Takes everybody out of an organisation that is buried. Who belongs nowhere else is shut out for good.
+pub(crate) async fn clear_org(cx: &Cx, tx: &mut Tx, org: OrgId) -> Result<(), Failure> {
+    for membership in memberships::at_org(tx, org).await? {
+        let user = membership.user;
+        memberships::delete(tx, user, org).await?;
+        bindings::remove(tx, user, org).await?;
+        groups::remove_member_at(tx, org, user).await?;
+        kill_access(cx, tx, user, org, "the organisation was deleted").await?;
+        rehome(tx, user, org).await?;
+        if memberships::of_user(tx, user).await?.is_empty() {
+            shut(cx, tx, user).await?;
+        }
+    }
+    for group in groups::at_org(tx, org).await? {
+        groups::delete(tx, group.id).await?;
+    }
+    Ok(())
+}
+
+/// Every organisation where a user belongs: who changes the account itself needs the right at all of them.
+async fn allow_everywhere(cx: &Cx, action: Action, user: UserId) -> Result<Vec<Membership>, Failure> {
+    sees(cx, user).await?;
+    let mut tx = cx.app.store.read(&cx.own()).await?;
+    let places = memberships::of_user(&mut tx, user).await?;
+    drop(tx);
+    for membership in &places {
+        cx.allow(action, membership.org).await.map_err(|_| {
+            Failure::new(
+                Kind::Forbidden,
+                "this person belongs to organisations that you do not run; remove him from yours",
+            )
+        })?;
+    }
+    Ok(places)
+}
+
+/// Suspends an account, or opens it again. Memberships and groups stay; tokens and keys rest.
+///
+/// # Errors
+/// [`Kind::Conflict`] for the last admin of an organisation.
+pub async fn set_suspended(cx: &Cx, user: UserId, suspended: bool) -> Result<(), Failure> {
+    allow_everywhere(cx, Action::UserSuspend, user).await?;
+    let mut tx = cx.app.store.write(&cx.own()).await?;
+    epoch::bump(&mut tx).await?;
+    set_suspended_in(cx, &mut tx, user, suspended).await?;
+    tx.commit().await?;
+    cx.app.caches.clear();
+    Ok(())
+}
+
+/// The work of [`set_suspended`] in a transaction that holds the realm's epoch; SCIM does it too.
+pub(crate) async fn set_suspended_in(cx: &Cx, tx: &mut Tx, user: UserId, suspended: bool) -> Result<(), Failure> {
+    let found = users::get(tx, user).await?;
+    if found.state == "deprovisioned" {
+        return Err(Failure::conflict("this account was shut for good"));
+    }
+    let places = admins::places_of(tx, user).await?;
+    users::set_state(tx, user, if suspended { "suspended" } else { "active" }).await?;
+    admins::check_all(tx, &places, cx.now_us()).await?;
+    if suspended {
+        sessions::delete_of(tx, user).await?;
+    }
+    let act = if suspended { "user.suspend" } else { "user.resume" };
+    audit::note(cx, tx, found.home_org, act, &user.to_string(), serde_json::json!({})).await
+}
+
+/// Suspends or opens a membership at one organisation only.
+///
+/// # Errors
+/// [`Kind::Conflict`] for the last admin.
+pub async fn set_membership_suspended(cx: &Cx, org: OrgId, user: UserId, suspended: bool) -> Result<(), Failure> {
+    let grant = cx.allow(Action::UserSuspend, org).await?;
+    let mut tx = cx.app.store.write(&grant).await?;
+    epoch::bump(&mut tx).await?;
+    for held in bindings::at_org(&mut tx, org).await?.into_iter().filter(|held| held.holder == Holder::User(user)) {
+        check_giving(cx, &mut tx, held.policy, held.propagate, org).await?;
+    }
+    let state = if suspended { "suspended" } else { "active" };
+    if memberships::set_state(&mut tx, user, org, state).await? == 0 {
+        return Err(Failure::not_found("user"));
+    }
+    admins::check(&mut tx, org, cx.now_us()).await?;
+    let act = if suspended { "membership.suspend" } else { "membership.resume" };
+    audit::note(cx, &mut tx, org, act, &user.to_string(), serde_json::json!({})).await?;
+    tx.commit().await?;
+    cx.app.caches.clear();
+    Ok(())
+}
+
+/// Shuts an account for good: tokens, keys, sessions, memberships go; what he did stays in the log.
+///
+/// # Errors
+/// [`Kind::Conflict`] for the last admin of an organisation.
+pub async fn deprovision(cx: &Cx, user: UserId) -> Result<(), Failure> {
+    allow_everywhere(cx, Action::UserRemove, user).await?;
+    let mut tx = cx.app.store.write(&cx.own()).await?;
+    epoch::bump(&mut tx).await?;
+    let places = admins::places_of(&mut tx, user).await?;
+    let home = users::get(&mut tx, user).await?.home_org;
+    for membership in memberships::of_user(&mut tx, user).await? {
+        memberships::delete(&mut tx, user, membership.org).await?;
+        groups::remove_member_at(&mut tx, membership.org, user).await?;
+    }
+    for held in bindings::of_user(&mut tx, user).await? {
+        bindings::delete(&mut tx, &held).await?;
+    }
+    admins::check_all(&mut tx, &places, cx.now_us()).await?;
+    shut(cx, &mut tx, user).await?;
+    audit::note(cx, &mut tx, home, "user.deprovision", &user.to_string(), serde_json::json!({})).await?;
+    alert_services(cx, &mut tx, user).await?;
+    tx.commit().await?;
+    cx.app.caches.clear();
+    Ok(())
+}
+
+async fn shut(cx: &Cx, tx: &mut Tx, user: UserId) -> Result<(), Failure> {
+    let now_us = cx.now_us();
+    users::deprovision(tx, user, now_us).await?;
+    tokens::revoke_of(tx, user, now_us, "the account was shut").await?;
+    for key in keys::of_user(tx, user).await? {
+        keys::revoke(tx, &key.key_id, now_us).await?;
+        cx.app.s3.forget(&key.key_id);
+    }
+    Ok(sessions::delete_of(tx, user).await?)
+}
+
+/// Tokens of services live on when the person who made them goes; their organisation is told.
+async fn alert_services(cx: &Cx, tx: &mut Tx, user: UserId) -> Result<(), Failure> {
+    for token in tokens::below(tx, cx.realm.root()).await? {
+        let lives = token.kind == "programmatic" && token.revoked_us.is_none();
+        if let (true, Some(org)) = (lives && token.created_by == user.to_string(), token.scope_org) {
+            let detail = serde_json::json!({ "creator": user, "name": token.name });
+            audit::note(cx, tx, org, "token.creator_gone", &token.id.to_string(), detail).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Changes a person's name as shown.
+///
+/// # Errors
+/// [`Failure`] naming the field at fault.
+pub async fn rename(cx: &Cx, user: UserId, name: &str) -> Result<(), Failure> {
+    orgs::check_name("name", name)?;
+    if cx.user().ok() != Some(user) {
+        allow_everywhere(cx, Action::UserUpdate, user).await?;
+    }
+    let mut tx = cx.app.store.write(&cx.own()).await?;
+    epoch::bump(&mut tx).await?;
+    let found = users::get(&mut tx, user).await?;
+    users::rename(&mut tx, user, name.trim()).await?;
+    let detail = serde_json::json!({ "before": found.display_name, "after": name.trim() });
+    audit::note(cx, &mut tx, found.home_org, "user.update", &user.to_string(), detail).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Replaces names of accounts that were shut thirty days ago.
+pub(crate) async fn forget_names(cx: &Cx) -> Result<(), Failure> {
+    let mut tx = cx.app.store.write(&cx.own()).await?;
+    users::pseudonymise_before(&mut tx, cx.now_us() - PSEUDONYMISE_US).await?;
+    Ok(tx.commit().await?)
 }

@@ -34,7 +34,7 @@ pub async fn set(cx: &Cx, buyer: OrgId, month: &str, book: PriceBook) -> Result<
         return Err(Failure::invalid("buyer", &buyer.to_string(), "is the root: nobody sells to it"));
     };
     // Prices of an edge are set by its seller: the right is needed at the parent, not at the child.
-    let grant = cx.allow(Action::ManagePrices, seller).await.map_err(hide)?;
+    let grant = cx.allow(Action::RuleWrite, seller).await.map_err(hide)?;
     let mut tx = cx.app.store.write(&grant).await?;
     let org = store::orgs::get(&mut tx, buyer).await?;
     if book.currency != org.currency {
@@ -55,7 +55,7 @@ pub async fn set(cx: &Cx, buyer: OrgId, month: &str, book: PriceBook) -> Result<
         effective_from_us: period.start_us,
         book,
         created_us: cx.now_us(),
-        created_by: cx.actor.as_ref().map_or_else(|| "system".to_owned(), |actor| actor.user.to_string()),
+        created_by: cx.doer(),
     };
     let version = agreements::insert(&mut tx, &agreement).await?;
     let detail = serde_json::json!({ "version": version, "from": month });
@@ -79,7 +79,7 @@ fn hide(failure: Failure) -> Failure {
 /// # Errors
 /// [`Failure`].
 pub async fn history(cx: &Cx, buyer: OrgId) -> Result<Vec<Agreement>, Failure> {
-    let grant = cx.allow(Action::ReadCharges, buyer).await?;
+    let grant = cx.allow(Action::RuleRead, buyer).await?;
     let mut tx = cx.app.store.read(&grant).await?;
     Ok(agreements::history(&mut tx, buyer).await?)
 }

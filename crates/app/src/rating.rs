@@ -30,52 +30,139 @@ pub struct RatedEdge {
     pub watermark: i64,
 }
 
-/// Rates `month` for every edge below `seller` (and the edge into it, if it has prices). Repeating it
-/// with the same usage and prices gives the same charges.
+/// What a rating gave: the edges, and those that could not be rated.
+#[derive(Debug, Clone, Default)]
+pub struct Rated {
+    /// The edges, parents first.
+    pub edges: Vec<RatedEdge>,
+    /// Edges that failed, as texts for a person; the others stand.
+    pub failed: Vec<String>,
+}
+
+/// The tree as it is billed in a month: an organisation that moved is billed by its old parent up to the
+/// end of the month.
+pub(crate) struct BilledTree {
+    orgs: BTreeMap<OrgId, Org>,
+    children: BTreeMap<OrgId, Vec<OrgId>>,
+}
+
+impl BilledTree {
+    pub(crate) async fn at(tx: &mut store::Tx, at_us: i64) -> Result<Self, Failure> {
+        let mut tree = Self { orgs: BTreeMap::new(), children: BTreeMap::new() };
+        for org in orgs::billed_tree(tx, at_us).await? {
+            if let Some(parent) = org.parent {
+                tree.children.entry(parent).or_default().push(org.id);
+            }
+            tree.orgs.insert(org.id, org);
+        }
+        Ok(tree)
+    }
+
+    /// The tree in the month of `org`'s calendar.
+    pub(crate) async fn of_month(tx: &mut store::Tx, org: OrgId, month: &str) -> Result<Self, Failure> {
+        let zone = orgs::get(tx, org).await?.zone;
+        let period = Period::month(month, &zone).map_err(|error| Failure::unreadable("month", error))?;
+        Self::at(tx, period.start_us).await
+    }
+
+    /// `top` and everything below it, parents before their children, siblings by name.
+    pub(crate) fn subtree(&self, top: OrgId) -> Vec<&Org> {
+        let mut found: Vec<&Org> = self.orgs.get(&top).into_iter().collect();
+        let mut next = 0;
+        while next < found.len() {
+            let below = self.children.get(&found[next].id).into_iter().flatten();
+            found.extend(below.filter_map(|child| self.orgs.get(child)));
+            next += 1;
+        }
+        found
+    }
+
+    pub(crate) fn below(&self, top: OrgId) -> BTreeSet<OrgId> {
+        self.subtree(top).into_iter().map(|org| org.id).collect()
+    }
+
+    /// `org` and those above it, the root left out.
+    pub(crate) fn edges_above(&self, org: OrgId) -> Vec<&Org> {
+        let mut found = Vec::new();
+        let mut next = self.orgs.get(&org);
+        while let Some(org) = next.filter(|org| org.parent.is_some()) {
+            found.push(org);
+            next = org.parent.and_then(|parent| self.orgs.get(&parent));
+        }
+        found
+    }
+}
+
+/// Rates `month` for every edge below `seller` and keeps the charges. Repeating it with the same usage and
+/// prices gives the same charges.
 ///
 /// # Errors
-/// [`Failure`].
-pub async fn rate_below(cx: &Cx, seller: OrgId, month: &str) -> Result<Vec<RatedEdge>, Failure> {
-    let grant = cx.allow(Action::CloseBooks, seller).await?;
+/// [`Failure`]; an edge that fails does not stop the others.
+pub async fn rate_below(cx: &Cx, seller: OrgId, month: &str) -> Result<Rated, Failure> {
+    cx.allow(Action::InvoiceCreate, seller).await?;
     cx.app.lake.seal().await?;
     let watermark = cx.app.lake.watermark().await?;
-    let mut tx = cx.app.store.read(&grant).await?;
-    let tree = orgs::subtree(&mut tx, seller).await?;
-    let mut below: BTreeMap<OrgId, BTreeSet<OrgId>> = BTreeMap::new();
-    for (ancestor, org) in orgs::pairs_below(&mut tx, seller).await? {
-        below.entry(ancestor).or_default().insert(org);
-    }
-    drop(tx);
-    // Who closes below the root passes on what he is charged himself: that edge is rated, but not kept.
-    let own = edge_into(cx, seller, month, watermark).await?;
-    let mut rated: BTreeMap<OrgId, RatedEdge> = own.map(|edge| (seller, edge)).into_iter().collect();
-    let mut order = Vec::new();
-    for buyer in tree.into_iter().filter(|org| org.id != seller) {
-        let above = buyer.parent.and_then(|parent| rated.get(&parent));
-        let under = below.get(&buyer.id).cloned().unwrap_or_default();
-        if let Some(edge) = rate_edge(cx, &buyer, month, above, &under, watermark).await? {
-            order.push(buyer.id);
-            rated.insert(buyer.id, edge);
+    let (mut rated, parts) = rate_as_of(cx, seller, month, watermark).await?;
+    for (edge, parts_json) in rated.edges.iter().zip(parts) {
+        if let Err(failure) = keep(cx, edge, parts_json).await {
+            rated.failed.push(failed(&edge.buyer, &failure));
         }
     }
-    Ok(order.into_iter().filter_map(|org| rated.remove(&org)).collect())
+    Ok(rated)
+}
+
+fn failed(buyer: &Org, failure: &Failure) -> String {
+    let cause = std::error::Error::source(failure).map(|cause| format!(": {cause}")).unwrap_or_default();
+    format!("{} ({}): {failure}{cause}", buyer.name, buyer.id)
+}
+
+/// Rates without keeping anything: what [`rate_below`] keeps, and what late usage is compared with. Beside
+/// each edge stand the parts of its tiers.
+pub(crate) async fn rate_as_of(
+    cx: &Cx,
+    seller: OrgId,
+    month: &str,
+    watermark: i64,
+) -> Result<(Rated, Vec<String>), Failure> {
+    let mut tx = cx.app.store.read(&access::decide_job(cx.realm, seller)).await?;
+    let tree = BilledTree::of_month(&mut tx, seller, month).await?;
+    drop(tx);
+    // Who closes below the root passes on what he is charged himself: that edge is rated, but not kept.
+    let own = edge_into(cx, &tree, seller, month, watermark).await?;
+    let mut rated: BTreeMap<OrgId, (RatedEdge, String)> =
+        own.map(|edge| (seller, (edge, String::new()))).into_iter().collect();
+    let (mut order, mut failures) = (Vec::new(), Vec::new());
+    for buyer in tree.subtree(seller).into_iter().filter(|org| org.id != seller) {
+        let above = buyer.parent.and_then(|parent| rated.get(&parent)).map(|(edge, _)| edge);
+        match rate_edge(cx, buyer, month, above, &tree.below(buyer.id), watermark).await {
+            Ok(Some(edge)) => {
+                order.push(buyer.id);
+                rated.insert(buyer.id, edge);
+            }
+            Ok(None) => {}
+            Err(failure) if matches!(failure.kind, crate::Kind::Internal) => failures.push(failed(buyer, &failure)),
+            Err(failure) => return Err(failure),
+        }
+    }
+    let (edges, parts) = order.into_iter().filter_map(|org| rated.remove(&org)).unzip();
+    Ok((Rated { edges, failed: failures }, parts))
 }
 
 /// What `seller` itself is charged: by his own prices, or by those of the nearest organisation above.
-async fn edge_into(cx: &Cx, seller: OrgId, month: &str, watermark: i64) -> Result<Option<RatedEdge>, Failure> {
-    let mut tx = cx.app.store.read(&access::decide_job(cx.realm, seller)).await?;
-    let path = orgs::place(&mut tx, seller).await?.path;
-    let below = |pairs: Vec<(OrgId, OrgId)>, top: OrgId| -> BTreeSet<OrgId> {
-        pairs.into_iter().filter(|(ancestor, _)| *ancestor == top).map(|(_, org)| org).collect()
-    };
-    for priced in path.iter().skip(1).rev() {
-        let org = orgs::get(&mut tx, *priced).await?;
+async fn edge_into(
+    cx: &Cx,
+    tree: &BilledTree,
+    seller: OrgId,
+    month: &str,
+    watermark: i64,
+) -> Result<Option<RatedEdge>, Failure> {
+    for org in tree.edges_above(seller) {
         let period = Period::month(month, &org.zone).map_err(|error| Failure::unreadable("month", error))?;
-        let Some(agreement) = agreements::in_force(&mut tx, *priced, period.start_us).await? else { continue };
-        let under = below(orgs::pairs_below(&mut tx, *priced).await?, *priced);
-        let own = below(orgs::pairs_below(&mut tx, seller).await?, seller);
+        let mut tx = cx.app.store.read(&access::decide_job(cx.realm, seller)).await?;
+        let Some(agreement) = agreements::in_force(&mut tx, org.id, period.start_us).await? else { continue };
         drop(tx);
-        let (mut edge, _) = rate_by_book(cx, &org, agreement, period, &under, watermark).await?;
+        let (mut edge, _) = rate_by_book(cx, org, agreement, period, &tree.below(org.id), watermark).await?;
+        let own = tree.below(seller);
         edge.charges.retain(|charge| own.contains(&charge.org));
         return Ok(Some(edge));
     }
@@ -106,7 +193,7 @@ async fn rate_edge(
     above: Option<&RatedEdge>,
     under: &BTreeSet<OrgId>,
     watermark: i64,
-) -> Result<Option<RatedEdge>, Failure> {
+) -> Result<Option<(RatedEdge, String)>, Failure> {
     let period = Period::month(month, &buyer.zone).map_err(|error| Failure::unreadable("month", error))?;
     let mut tx = cx.app.store.read(&access::decide_job(cx.realm, buyer.id)).await?;
     let own = agreements::in_force(&mut tx, buyer.id, period.start_us).await?;
@@ -128,8 +215,7 @@ async fn rate_edge(
             return Ok(None);
         }
     };
-    keep(cx, &edge, parts_json).await?;
-    Ok(Some(edge))
+    Ok(Some((edge, parts_json)))
 }
 
 async fn keep(cx: &Cx, edge: &RatedEdge, parts_json: String) -> Result<(), Failure> {

@@ -2,12 +2,14 @@
 
 use crate::cx::{App, Cx};
 use crate::failure::Failure;
-use crate::{audit, orgs, passwords};
-use access::{Binding, Role, decide_job};
-use base::{BindingId, Currency, RealmId, UserId, Zone};
-use billing::InvoiceKind;
+use crate::{audit, orgs, passwords, people};
+use access::tree::AdminMode;
+use access::{Cost, Costs, PolicyRef, Product, Products, Propagate, decide_job};
+use base::{Currency, RealmId, UserId, Zone};
 use std::sync::Arc;
-use store::{across, bindings, users};
+use store::bindings::Holder;
+use store::orgs::{Org, OrgSettings};
+use store::{across, products, users};
 
 /// What a new realm starts with.
 #[derive(Debug, Clone)]
@@ -41,31 +43,26 @@ pub async fn create(app: &Arc<App>, new: NewRealm) -> Result<(Cx, UserId), Failu
     let cx = Cx::system(app.clone(), realm);
     let mut tx = app.store.write(&decide_job(realm, realm.root())).await?;
     store::orgs::insert_realm(&mut tx, realm, &new.name, now_us).await?;
-    let root = store::orgs::Org {
-        id: realm.root(),
-        parent: None,
-        kind: "provider".to_owned(),
-        name: new.name.trim().to_owned(),
-        address: Vec::new(),
-        currency: new.currency,
-        zone: new.zone,
-        invoice_kind: InvoiceKind::Invoice,
+    let root = Org {
         created_us: now_us,
+        settings: OrgSettings {
+            admin_mode: AdminMode::Own,
+            visible_costs: Costs::ALL,
+            cost_default: Cost::Billed,
+            ..OrgSettings::default()
+        },
+        ..Org::new(realm.root(), None, "provider", &new.name, new.currency, new.zone)
     };
     store::orgs::insert(&mut tx, &root).await?;
-    let user = users::User {
-        id: UserId(app.fresh()),
-        home_org: root.id,
-        email: new.admin_email,
-        display_name: new.admin_name,
-        password_hash,
-        state: "active".to_owned(),
-        created_us: now_us,
-    };
+    for product in Product::ALL {
+        products::set(&mut tx, root.id, product, true).await?;
+    }
+    products::set_defaults(&mut tx, root.id, Products::ALL).await?;
+    let id = UserId(app.fresh());
+    let user = users::User::person(id, root.id, &new.admin_email, &new.admin_name, password_hash, now_us);
     users::insert(&mut tx, &user).await?;
-    let binding = Binding { role: Role::Admin, scope: root.id };
-    let held = bindings::Held { id: BindingId(app.fresh()), user: user.id, binding };
-    bindings::insert(&mut tx, &held, now_us).await?;
+    people::join(&cx, &mut tx, user.id, root.id, "local").await?;
+    people::give(&cx, &mut tx, Holder::User(user.id), PolicyRef::ADMIN, root.id, Propagate::Subtree).await?;
     let detail = serde_json::json!({ "name": root.name, "admin": user.email });
     audit::note(&cx, &mut tx, root.id, "realm.create", &realm.to_string(), detail).await?;
     tx.commit().await?;

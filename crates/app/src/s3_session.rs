@@ -2,7 +2,8 @@
 
 use crate::cx::{App, Cx};
 use crate::failure::Failure;
-use access::{Place, decide_job};
+use access::tree::GatewayRule;
+use access::{Action, Actor, Ask, Context, Place, decide, decide_job};
 use base::{AccountId, MappingId, OrgId, RealmId, UserId};
 use lake::RawBatch;
 use metering::RawEvent;
@@ -99,8 +100,8 @@ impl Caches {
 }
 
 /// `/org_a/org_b/`.
-pub(crate) fn path_text(place: &Place) -> String {
-    place.path.iter().fold("/".to_owned(), |text, org| format!("{text}{org}/"))
+pub(crate) fn path_text(path: &[OrgId]) -> String {
+    path.iter().fold("/".to_owned(), |text, org| format!("{text}{org}/"))
 }
 
 /// The holder of a key; `None` when it is unknown, revoked or its user is not active.
@@ -117,6 +118,14 @@ pub async fn key_holder(app: &App, key_id: &str) -> Result<Option<Arc<KeyHolder>
     Ok(found)
 }
 
+/// Whether a user may use S3 keys at a place. What a suspension means for the gateway is a setting of the
+/// organisation, not of the decision.
+pub(crate) fn may_use_keys(holder: &Actor, place: &Place, now_us: i64) -> bool {
+    let context = Context { now_us, ..Context::default() };
+    let place = Place { suspended_from: None, ..place.clone() };
+    decide(holder, &Ask::of(Action::S3OwnKeys), &place, &context).is_ok()
+}
+
 async fn fetch_holder(app: &App, key_id: &str) -> Result<Option<KeyHolder>, Failure> {
     let Some((realm, key)) = across::access_key(&app.store, key_id).await? else { return Ok(None) };
     if key.revoked_us.is_some() {
@@ -126,15 +135,26 @@ async fn fetch_holder(app: &App, key_id: &str) -> Result<Option<KeyHolder>, Fail
     if store::users::get(&mut tx, key.user).await?.state != "active" {
         return Ok(None);
     }
-    let place = orgs::place(&mut tx, key.org).await?;
-    // A key lives only as long as its holder has a role at the organisation or above it.
-    let held = store::bindings::of_user(&mut tx, key.user).await?;
-    if !held.iter().any(|held| place.path.contains(&held.binding.scope)) {
+    let place = match orgs::place(&mut tx, key.org).await {
+        Err(store::StoreError::NotFound(_)) => return Ok(None),
+        other => other?,
+    };
+    // A key lives only as long as its holder may use keys there, and the product is on.
+    let holder = crate::cx::actor_of(app, &mut tx, key.user).await?;
+    if !may_use_keys(&holder, &place, app.now_us()) || rule_of(&mut tx, &place).await? == GatewayRule::Deny {
         return Ok(None);
     }
-    let org_path = path_text(&place);
+    let org_path = path_text(&place.path);
     let secret = app.vault.open(&key.key_id, &key.secret_sealed)?;
     Ok(Some(KeyHolder { realm, org: key.org, org_path, user: key.user, key_id: key.key_id, secret }))
+}
+
+/// What the gateway does at a place: the rule of the first suspended organisation on the way to it.
+async fn rule_of(tx: &mut store::Tx, place: &Place) -> Result<GatewayRule, Failure> {
+    match place.suspended_from {
+        None => Ok(GatewayRule::Continue),
+        Some(index) => Ok(orgs::get(tx, place.path[index]).await?.settings.gateway_when_suspended),
+    }
 }
 
 /// The name space of a user at an organisation, by bucket name. Where several rows name one place, his
@@ -154,6 +174,8 @@ pub async fn buckets(app: &App, realm: RealmId, org: OrgId, user: UserId) -> Res
 
 async fn fetch_buckets(app: &App, realm: RealmId, org: OrgId, user: UserId) -> Result<Vec<Bucket>, Failure> {
     let mut tx = app.store.read(&decide_job(realm, org)).await?;
+    let place = orgs::place(&mut tx, org).await?;
+    let writes = rule_of(&mut tx, &place).await? == GatewayRule::Continue;
     let mut upstreams: BTreeMap<AccountId, Arc<s3::Upstream>> = BTreeMap::new();
     let mut found: Vec<Bucket> = Vec::new();
     for row in accounts::mappings_for(&mut tx, org, user).await? {
@@ -181,7 +203,7 @@ async fn fetch_buckets(app: &App, realm: RealmId, org: OrgId, user: UserId) -> R
             upstream,
             real_bucket: row.real_bucket,
             prefix: row.prefix,
-            writable: row.access == "write",
+            writable: writes && row.access == "write",
         });
     }
     Ok(found)
@@ -197,7 +219,7 @@ pub async fn record(app: &App, request: S3Request) -> Result<(), Failure> {
         // The key was revoked while the request ran: it still counts.
         _ => {
             let mut tx = app.store.read(&decide_job(request.realm, request.org)).await?;
-            path_text(&orgs::place(&mut tx, request.org).await?)
+            path_text(&orgs::path(&mut tx, request.org).await?)
         }
     };
     let mut batch = RawBatch::default();
@@ -210,6 +232,6 @@ pub async fn record(app: &App, request: S3Request) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure`].
 pub async fn my_buckets(cx: &Cx, org: OrgId) -> Result<Arc<Vec<Bucket>>, Failure> {
-    let grant = cx.allow(access::Action::ManageOwnKeys, org).await?;
+    let grant = cx.allow(Action::S3OwnKeys, org).await?;
     buckets(&cx.app, grant.realm(), org, cx.user()?).await
 }

@@ -1,17 +1,17 @@
 //! Signing in to the console and proving oneself to the API.
 
-use crate::cx::{App, Cx};
+use crate::cx::{App, Cx, Origin, actor_of};
 use crate::failure::{Failure, Kind};
-use crate::people::{actor_of, realm_of};
+use crate::people::realm_of;
 use crate::{audit, secrets};
-use access::decide_job;
-use base::{RealmId, TokenId};
+use access::{Context, decide_job};
+use base::{RealmId, SessionId};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
+use store::across;
 use store::sessions::{self, Session};
-use store::tokens::{self, Token};
 use store::users::{self, User};
-use store::{Tx, across};
 
 const IDLE_US: i64 = 30 * 60_000_000;
 const ABSOLUTE_US: i64 = 12 * 3_600_000_000;
@@ -19,6 +19,8 @@ const ABSOLUTE_US: i64 = 12 * 3_600_000_000;
 const TOUCH_US: i64 = 60_000_000;
 /// Ten wrong passwords for one address in a quarter of an hour, then it waits.
 const FAILURES_MAX: u32 = 10;
+/// The same for one client, behind which many people may sit.
+const FAILURES_OF_IP_MAX: u32 = 50;
 const FAILURES_US: i64 = 15 * 60_000_000;
 /// Addresses that are remembered at once.
 const ADDRESSES_MAX: usize = 10_000;
@@ -26,6 +28,15 @@ const ADDRESSES_MAX: usize = 10_000;
 /// Wrong passwords by address: since when, how many.
 #[derive(Default)]
 pub(crate) struct WrongPasswords(Mutex<BTreeMap<String, (i64, u32)>>);
+
+/// The client of a request, as far as it is known.
+#[derive(Debug, Clone, Default)]
+pub struct Client {
+    /// Its address.
+    pub ip: Option<IpAddr>,
+    /// What it says it is.
+    pub agent: String,
+}
 
 /// Who is signed in, for pages.
 #[derive(Clone)]
@@ -36,6 +47,8 @@ pub struct SignedIn {
     pub user: User,
     /// The token that every form carries; empty for API tokens.
     pub csrf: String,
+    /// `enrol` when nothing but setting up a second factor is allowed; else empty.
+    pub limited_to: String,
 }
 
 fn wrong() -> Failure {
@@ -43,12 +56,12 @@ fn wrong() -> Failure {
 }
 
 impl WrongPasswords {
-    fn check(&self, key: &str, now_us: i64) -> Result<(), Failure> {
+    fn check(&self, key: &str, failures_max: u32, now_us: i64) -> Result<(), Failure> {
         let mut failures = self.0.lock().map_err(|_| wrong())?;
         failures.retain(|_, (since, _)| *since + FAILURES_US > now_us);
         match failures.get(key) {
-            Some((_, count)) if *count >= FAILURES_MAX => {
-                Err(Failure::new(Kind::TooMany, "too many wrong passwords for this address; wait a quarter of an hour"))
+            Some((_, count)) if *count >= failures_max => {
+                Err(Failure::new(Kind::TooMany, "too many wrong passwords; wait a quarter of an hour"))
             }
             _ => Ok(()),
         }
@@ -67,26 +80,55 @@ impl WrongPasswords {
 ///
 /// # Errors
 /// [`Kind::Unauthenticated`], the same for unknown people and wrong passwords; [`Kind::TooMany`].
-pub async fn sign_in(app: &Arc<App>, email: &str, password: &str) -> Result<(String, SignedIn), Failure> {
+pub async fn sign_in(
+    app: &Arc<App>,
+    email: &str,
+    password: &str,
+    client: &Client,
+) -> Result<(String, SignedIn), Failure> {
+    let (realm, user) = check_password(app, email, password, client).await?;
+    begin_session(app, realm, user, client).await
+}
+
+/// Whose password this is. Tries are counted for the address and for the client.
+pub(crate) async fn check_password(
+    app: &Arc<App>,
+    email: &str,
+    password: &str,
+    client: &Client,
+) -> Result<(RealmId, User), Failure> {
     let key = users::email_key(email);
-    app.wrong_passwords.check(&key, app.now_us())?;
+    let from = client.ip.filter(|ip| !ip.is_loopback()).map(|ip| format!("ip {ip}"));
+    app.wrong_passwords.check(&key, FAILURES_MAX, app.now_us())?;
+    if let Some(from) = &from {
+        app.wrong_passwords.check(from, FAILURES_OF_IP_MAX, app.now_us())?;
+    }
     let mut candidates = across::users_by_email(&app.store, email).await?;
-    candidates.retain(|(_, user)| user.state == "active");
+    candidates.retain(|(_, user)| user.state == "active" && user.kind == "human");
     if candidates.is_empty() {
         // The same work as for a known address, so that time tells nothing.
         app.passwords.verify(password, "").await?;
     }
     for (realm, user) in candidates {
         if app.passwords.verify(password, &user.password_hash).await? {
-            return begin_session(app, realm, user).await;
+            return Ok((realm, user));
         }
     }
     app.wrong_passwords.note(&key, app.now_us());
+    if let Some(from) = &from {
+        app.wrong_passwords.note(from, app.now_us());
+    }
     Err(wrong())
 }
 
-async fn begin_session(app: &Arc<App>, realm: RealmId, user: User) -> Result<(String, SignedIn), Failure> {
-    let secret = format!("{realm}.{}", secrets::random_text(app.world.as_ref(), 32));
+/// Begins a session for somebody who has proved who he is. Its secret is new each time.
+pub(crate) async fn begin_session(
+    app: &Arc<App>,
+    realm: RealmId,
+    user: User,
+    client: &Client,
+) -> Result<(String, SignedIn), Failure> {
+    let secret = fresh_secret(app, realm);
     let now_us = app.now_us();
     let session = Session {
         secret_hash: secrets::hash(&secret),
@@ -95,20 +137,45 @@ async fn begin_session(app: &Arc<App>, realm: RealmId, user: User) -> Result<(St
         created_us: now_us,
         seen_us: now_us,
         expires_us: now_us + ABSOLUTE_US,
+        id: SessionId(app.fresh()),
+        proved_us: now_us,
+        ip: client.ip.map(|ip| ip.to_string()).unwrap_or_default(),
+        agent: client.agent.chars().take(200).collect(),
+        limited_to: String::new(),
     };
     let mut tx = app.store.write(&decide_job(realm, user.home_org)).await?;
     sessions::insert(&mut tx, &session).await?;
-    let cx = Cx { app: app.clone(), actor: Some(actor_of(&mut tx, realm, user.id).await?), realm };
+    let cx = cx_of(app, &mut tx, realm, &user, client, &session).await?;
     audit::note(&cx, &mut tx, user.home_org, "session.begin", &user.id.to_string(), serde_json::json!({})).await?;
     tx.commit().await?;
-    Ok((secret, SignedIn { cx, user, csrf: session.csrf }))
+    Ok((secret, SignedIn { cx, user, csrf: session.csrf, limited_to: session.limited_to }))
 }
 
-/// Who holds this cookie. Roles are read anew each time: a role taken away is gone with the next click.
+fn fresh_secret(app: &App, realm: RealmId) -> String {
+    format!("{realm}.{}", secrets::random_text(app.world.as_ref(), 32))
+}
+
+async fn cx_of(
+    app: &Arc<App>,
+    tx: &mut store::Tx,
+    realm: RealmId,
+    user: &User,
+    client: &Client,
+    session: &Session,
+) -> Result<Cx, Failure> {
+    if user.state != "active" {
+        return Err(Failure::new(Kind::Unauthenticated, "this account is suspended"));
+    }
+    let context = Context { now_us: app.now_us(), ip: client.ip, proved_us: Some(session.proved_us), token: None };
+    let origin = Origin { agent: client.agent.clone(), session: Some(session.id), token: None };
+    Ok(Cx { app: app.clone(), actor: Some(actor_of(app, tx, user.id).await?), realm, context, origin })
+}
+
+/// Who holds this cookie. Rights are those of this moment: what was taken away is gone with the next click.
 ///
 /// # Errors
 /// [`Kind::Unauthenticated`].
-pub async fn by_session(app: &Arc<App>, secret: &str) -> Result<SignedIn, Failure> {
+pub async fn by_session(app: &Arc<App>, secret: &str, client: &Client) -> Result<SignedIn, Failure> {
     let ended = || Failure::new(Kind::Unauthenticated, "your session has ended; sign in again");
     let realm = realm_of(secret).ok_or_else(ended)?;
     let mut tx = app.store.read(&decide_job(realm, realm.root())).await?;
@@ -118,29 +185,104 @@ pub async fn by_session(app: &Arc<App>, secret: &str) -> Result<SignedIn, Failur
     if now_us >= session.expires_us || idle >= IDLE_US {
         return Err(ended());
     }
-    let signed_in = signed_in(app, &mut tx, realm, session.user, session.csrf.clone()).await?;
+    let user = users::get(&mut tx, session.user).await?;
+    let cx = cx_of(app, &mut tx, realm, &user, client, &session).await?;
     drop(tx);
     if idle >= TOUCH_US {
-        let mut tx = app.store.write(&decide_job(realm, signed_in.user.home_org)).await?;
+        let mut tx = app.store.write(&decide_job(realm, user.home_org)).await?;
         sessions::touch(&mut tx, &session.secret_hash, now_us).await?;
         tx.commit().await?;
     }
-    Ok(signed_in)
+    Ok(SignedIn { cx, user, csrf: session.csrf, limited_to: session.limited_to })
 }
 
-async fn signed_in(
-    app: &Arc<App>,
-    tx: &mut Tx,
-    realm: RealmId,
-    user: base::UserId,
-    csrf: String,
-) -> Result<SignedIn, Failure> {
-    let user = users::get(tx, user).await?;
-    if user.state != "active" {
-        return Err(Failure::new(Kind::Unauthenticated, "this account is suspended"));
+/// Proves once more who one is, by password. The session goes on under a new secret, which is the result.
+///
+/// # Errors
+/// [`Kind::Invalid`] for a wrong password; [`Kind::TooMany`].
+pub async fn prove(app: &Arc<App>, secret: &str, password: &str, client: &Client) -> Result<String, Failure> {
+    let signed_in = by_session(app, secret, client).await?;
+    let key = users::email_key(&signed_in.user.email);
+    app.wrong_passwords.check(&key, FAILURES_MAX, app.now_us())?;
+    if !app.passwords.verify(password, &signed_in.user.password_hash).await? {
+        app.wrong_passwords.note(&key, app.now_us());
+        return Err(Failure::unreadable("password", "is wrong"));
     }
-    let actor = actor_of(tx, realm, user.id).await?;
-    Ok(SignedIn { cx: Cx { app: app.clone(), actor: Some(actor), realm }, user, csrf })
+    renew(app, &signed_in, secret, &signed_in.limited_to).await
+}
+
+/// Marks a session as freshly proved, under a new secret.
+pub(crate) async fn renew(
+    app: &Arc<App>,
+    signed_in: &SignedIn,
+    secret: &str,
+    limited_to: &str,
+) -> Result<String, Failure> {
+    let cx = &signed_in.cx;
+    let fresh = fresh_secret(app, cx.realm);
+    let mut tx = app.store.write(&decide_job(cx.realm, signed_in.user.home_org)).await?;
+    sessions::prove(&mut tx, &secrets::hash(secret), &secrets::hash(&fresh), app.now_us(), limited_to).await?;
+    let target = signed_in.user.id.to_string();
+    audit::note(cx, &mut tx, signed_in.user.home_org, "session.prove", &target, serde_json::json!({})).await?;
+    tx.commit().await?;
+    Ok(fresh)
+}
+
+/// Sets a new password for oneself. All other sessions end; tokens too, if asked.
+///
+/// # Errors
+/// [`Failure`] naming the field at fault.
+pub async fn change_password(
+    app: &Arc<App>,
+    secret: &str,
+    (old, new): (&str, &str),
+    revoke_tokens: bool,
+    client: &Client,
+) -> Result<String, Failure> {
+    let fresh = prove(app, secret, old, client).await?;
+    crate::passwords::check_new(new)?;
+    let signed_in = by_session(app, &fresh, client).await?;
+    let password_hash = app.passwords.hash(app.world.as_ref(), new).await?;
+    let cx = &signed_in.cx;
+    let mut tx = app.store.write(&decide_job(cx.realm, signed_in.user.home_org)).await?;
+    users::set_password(&mut tx, signed_in.user.id, &password_hash).await?;
+    for other in sessions::of_user(&mut tx, signed_in.user.id, app.now_us()).await? {
+        if other.secret_hash != secrets::hash(&fresh) {
+            sessions::delete(&mut tx, &other.secret_hash).await?;
+        }
+    }
+    if revoke_tokens {
+        store::tokens::revoke_of(&mut tx, signed_in.user.id, app.now_us(), "password changed").await?;
+    }
+    let detail = serde_json::json!({ "tokens_revoked": revoke_tokens });
+    audit::note(cx, &mut tx, signed_in.user.home_org, "user.change_password", &signed_in.user.id.to_string(), detail)
+        .await?;
+    tx.commit().await?;
+    Ok(fresh)
+}
+
+/// One's own live sessions, the newest first.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn my_sessions(cx: &Cx) -> Result<Vec<Session>, Failure> {
+    let mut tx = cx.app.store.read(&cx.own()).await?;
+    Ok(sessions::of_user(&mut tx, cx.user()?, cx.now_us()).await?)
+}
+
+/// Ends one of one's own sessions.
+///
+/// # Errors
+/// [`Kind::NotFound`].
+pub async fn end_session(cx: &Cx, session: SessionId) -> Result<(), Failure> {
+    let user = cx.user()?;
+    let mut tx = cx.app.store.write(&cx.own()).await?;
+    if sessions::delete_named(&mut tx, user, session).await? == 0 {
+        return Err(Failure::not_found("session"));
+    }
+    let home = users::get(&mut tx, user).await?.home_org;
+    audit::note(cx, &mut tx, home, "session.end", &session.to_string(), serde_json::json!({})).await?;
+    Ok(tx.commit().await?)
 }
 
 /// Ends a session.
@@ -152,69 +294,4 @@ pub async fn sign_out(app: &Arc<App>, secret: &str) -> Result<(), Failure> {
     let mut tx = app.store.write(&decide_job(realm, realm.root())).await?;
     sessions::delete(&mut tx, &secrets::hash(secret)).await?;
     Ok(tx.commit().await?)
-}
-
-/// Makes an API token with the rights of its owner. Its text is shown once.
-///
-/// # Errors
-/// [`Failure`] naming the field at fault.
-pub async fn create_token(cx: &Cx, name: &str, days: i64) -> Result<(Token, String), Failure> {
-    crate::orgs::check_name("name", name)?;
-    if !(1..=365).contains(&days) {
-        return Err(Failure::invalid("days", &days.to_string(), "must be 1 to 365"));
-    }
-    let user = cx.user()?;
-    let secret = format!("{}.mh_{}", cx.realm, secrets::random_text(cx.app.world.as_ref(), 32));
-    let token = Token {
-        id: TokenId(cx.app.fresh()),
-        user,
-        secret_hash: secrets::hash(&secret),
-        name: name.trim().to_owned(),
-        created_us: cx.now_us(),
-        expires_us: cx.now_us() + days * 86_400_000_000,
-        revoked_us: None,
-    };
-    let mut tx = cx.app.store.write(&cx.own()).await?;
-    tokens::insert(&mut tx, &token).await?;
-    let home = users::get(&mut tx, user).await?.home_org;
-    audit::note(cx, &mut tx, home, "token.create", &token.id.to_string(), serde_json::json!({ "name": token.name }))
-        .await?;
-    tx.commit().await?;
-    Ok((token, secret))
-}
-
-/// One's own tokens.
-///
-/// # Errors
-/// [`Failure`].
-pub async fn tokens(cx: &Cx) -> Result<Vec<Token>, Failure> {
-    let mut tx = cx.app.store.read(&cx.own()).await?;
-    Ok(tokens::of_user(&mut tx, cx.user()?).await?)
-}
-
-/// Revokes one of one's own tokens.
-///
-/// # Errors
-/// [`Kind::NotFound`].
-pub async fn revoke_token(cx: &Cx, token: TokenId) -> Result<(), Failure> {
-    let mut tx = cx.app.store.write(&cx.own()).await?;
-    if tokens::revoke(&mut tx, cx.user()?, token, cx.now_us()).await? == 0 {
-        return Err(Failure::not_found("token"));
-    }
-    Ok(tx.commit().await?)
-}
-
-/// Who holds this API token.
-///
-/// # Errors
-/// [`Kind::Unauthenticated`].
-pub async fn by_token(app: &Arc<App>, secret: &str) -> Result<SignedIn, Failure> {
-    let bad = || Failure::new(Kind::Unauthenticated, "the token is unknown, revoked or expired");
-    let realm = realm_of(secret).ok_or_else(bad)?;
-    let mut tx = app.store.read(&decide_job(realm, realm.root())).await?;
-    let token = tokens::by_secret(&mut tx, &secrets::hash(secret)).await?.ok_or_else(bad)?;
-    if token.revoked_us.is_some() || token.expires_us <= app.now_us() {
-        return Err(bad());
-    }
-    signed_in(app, &mut tx, realm, token.user, String::new()).await
 }

@@ -4,12 +4,16 @@ use crate::cx::{App, Cx};
 use crate::failure::{Failure, Kind};
 use crate::s3_session::path_text;
 use crate::{audit, orgs};
-use access::Action;
+use access::{Action, Ask, Product};
 use base::{AccountId, MappingId, OrgId, UserId};
 use lake::{Drift, SeenObject};
 use s3::{ListQuery, Style, Upstream};
 use std::collections::{BTreeMap, BTreeSet};
 use store::accounts::{self, Account, Mapping};
+
+/// Accounts and buckets are part of the product S3.
+const LINK: Ask<'static> = Ask { action: Action::SourceWrite, resource: "", product: Some(Product::S3) };
+const LOOK: Ask<'static> = Ask { action: Action::SourceRead, resource: "", product: Some(Product::S3) };
 
 /// What is needed to link an account. The secret goes in and never comes out.
 #[derive(Clone)]
@@ -48,7 +52,7 @@ pub(crate) fn upstream_of(app: &App, account: &Account) -> Result<Upstream, Fail
 /// # Errors
 /// [`Kind::Upstream`] with what went wrong.
 pub async fn test(cx: &Cx, org: OrgId, new: &NewAccount) -> Result<Vec<String>, Failure> {
-    cx.allow(Action::ManageSources, org).await?;
+    cx.allow_ask(LINK, org).await?;
     let upstream = Upstream::new(&new.endpoint, &new.region, style_of(&new.style)?, &new.access_key, &new.secret_key)
         .map_err(|error| Failure::invalid("endpoint", &new.endpoint, error))?;
     list_buckets(cx, &upstream).await
@@ -71,7 +75,9 @@ pub async fn test_linked(cx: &Cx, account: AccountId) -> Result<Vec<String>, Fai
 async fn get(cx: &Cx, account: AccountId) -> Result<Account, Failure> {
     let mut tx = cx.app.store.read(&cx.own()).await?;
     let account = accounts::get(&mut tx, account).await?;
-    cx.allow(Action::ManageSources, account.org).await.map_err(|_| Failure::not_found("S3 account"))?;
+    cx.allow_ask(LINK.on(&format!("source:{}", account.id)), account.org)
+        .await
+        .map_err(|_| Failure::not_found("S3 account"))?;
     Ok(account)
 }
 
@@ -88,7 +94,7 @@ pub async fn link(cx: &Cx, org: OrgId, new: NewAccount) -> Result<Account, Failu
         }
     }
     test(cx, org, &new).await?;
-    let grant = cx.allow(Action::ManageSources, org).await?;
+    let grant = cx.allow_ask(LINK, org).await?;
     let id = AccountId(cx.app.fresh());
     let account = Account {
         id,
@@ -119,7 +125,7 @@ pub async fn link(cx: &Cx, org: OrgId, new: NewAccount) -> Result<Account, Failu
 /// # Errors
 /// [`Failure`].
 pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<Account>, Failure> {
-    let grant = cx.allow(Action::ManageSources, org).await?;
+    let grant = cx.allow_ask(LOOK, org).await?;
     let mut tx = cx.app.store.read(&grant).await?;
     Ok(accounts::below(&mut tx, org).await?)
 }
@@ -165,7 +171,7 @@ fn check_folder(field: &str, text: &str) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure`] naming the field at fault; nothing is kept then.
 pub async fn map(cx: &Cx, org: OrgId, new: NewMapping) -> Result<Mapping, Failure> {
-    let grant = cx.allow(Action::ManageSources, org).await?;
+    let grant = cx.allow_ask(LINK, org).await?;
     if !s3::names::valid_bucket_name(&new.virtual_bucket) {
         return Err(Failure::invalid(
             "bucket",
@@ -208,6 +214,7 @@ pub async fn map(cx: &Cx, org: OrgId, new: NewMapping) -> Result<Mapping, Failur
     if let Some(user) = mapping.user {
         store::users::get(&mut tx, user).await?;
     }
+    check_owner(cx, &mut tx, &account, org).await?;
     match accounts::insert_mapping(&mut tx, &mapping).await {
         Err(store::StoreError::Conflict(_)) => {
             return Err(Failure::conflict("bucket: this bucket and folder are mapped here already"));
@@ -221,12 +228,20 @@ pub async fn map(cx: &Cx, org: OrgId, new: NewMapping) -> Result<Mapping, Failur
     Ok(mapping)
 }
 
+/// An account serves the organisation that it belongs to and those below it.
+async fn check_owner(cx: &Cx, tx: &mut store::Tx, account: &Account, org: OrgId) -> Result<(), Failure> {
+    if cx.actor.is_none() || store::orgs::path(tx, org).await?.contains(&account.org) {
+        return Ok(());
+    }
+    Err(Failure::invalid("account", &account.id.to_string(), "belongs to no organisation on the way to this one"))
+}
+
 /// Rows made at `org` and below.
 ///
 /// # Errors
 /// [`Failure`].
 pub async fn mappings(cx: &Cx, org: OrgId) -> Result<Vec<Mapping>, Failure> {
-    let grant = cx.allow(Action::ManageSources, org).await?;
+    let grant = cx.allow_ask(LOOK, org).await?;
     let mut tx = cx.app.store.read(&grant).await?;
     Ok(accounts::mappings_below(&mut tx, org).await?)
 }
@@ -236,7 +251,7 @@ pub async fn mappings(cx: &Cx, org: OrgId) -> Result<Vec<Mapping>, Failure> {
 /// # Errors
 /// [`Failure`].
 pub async fn unmap(cx: &Cx, org: OrgId, mapping: MappingId) -> Result<(), Failure> {
-    let grant = cx.allow(Action::ManageSources, org).await?;
+    let grant = cx.allow_ask(LINK, org).await?;
     let mut tx = cx.app.store.write(&grant).await?;
     if accounts::delete_mapping(&mut tx, org, mapping).await? == 0 {
         return Err(Failure::not_found("mapping"));
@@ -263,7 +278,7 @@ pub async fn sweep(cx: &Cx, account: AccountId) -> Result<Drift, Failure> {
     let mut paths: BTreeMap<OrgId, String> = BTreeMap::new();
     for row in &rows {
         if let std::collections::btree_map::Entry::Vacant(e) = paths.entry(row.org) {
-            e.insert(path_text(&store::orgs::place(&mut tx, row.org).await?));
+            e.insert(path_text(&store::orgs::path(&mut tx, row.org).await?));
         }
     }
     drop(tx);

@@ -49,8 +49,23 @@ pub async fn look_around(app: &Arc<App>) -> Result<(), Failure> {
     app.lake.compact().await?;
     app.lake.expire(app.now_us() - RETIRED_US).await?;
     across::expire(&app.store, app.now_us(), app.now_us() - ANSWERS_US).await?;
+    tend_trees(app).await?;
     queue_sweeps(app).await?;
     while work_once(app).await? {}
+    Ok(())
+}
+
+/// What time does to the trees: rights that end, organisations that are buried, names that are forgotten.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn tend_trees(app: &Arc<App>) -> Result<(), Failure> {
+    for (realm, _) in across::realms(&app.store).await? {
+        let cx = Cx::system(app.clone(), realm);
+        crate::admins::watch_endings(&cx).await?;
+        crate::org_life::bury_due(&cx).await?;
+        crate::people::forget_names(&cx).await?;
+    }
     Ok(())
 }
 

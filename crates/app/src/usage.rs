@@ -45,11 +45,11 @@ pub struct Usage {
 /// # Errors
 /// [`Failure`].
 pub async fn ask(cx: &Cx, org: OrgId, mut question: Question) -> Result<Usage, Failure> {
-    let grant = match cx.allow(Action::ReadUsage, org).await {
+    let grant = match cx.allow(Action::UsageRead, org).await {
         Ok(grant) => grant,
         Err(failure) if failure.kind == crate::Kind::Forbidden => {
             question.user = Some(cx.user()?);
-            cx.allow(Action::ReadOwnUsage, org).await?
+            cx.allow(Action::UsageReadOwn, org).await?
         }
         Err(failure) => return Err(failure),
     };
@@ -114,7 +114,7 @@ pub async fn trace(
 ) -> Result<Trace, Failure> {
     let (_, paper) = crate::bills::get(cx, invoice).await?;
     let payer = paper.draft.profile.payer.org;
-    let grant = cx.allow(Action::ReadCharges, payer).await?;
+    let grant = cx.allow(Action::InvoiceRead, payer).await?;
     let line = paper.draft.lines.iter().find(|line| line.line_no == line_no).cloned();
     let line = line.ok_or_else(|| Failure::not_found("line"))?;
     let period = line.original_period.unwrap_or(paper.draft.period);
@@ -165,10 +165,10 @@ pub(crate) async fn priced_item(
     period: Period,
     code: &str,
 ) -> Result<Option<(OrgId, pricing::PriceItem)>, Failure> {
-    let place = orgs::place(tx, payer).await?;
-    for edge in place.path.iter().rev() {
-        if let Some(agreement) = agreements::in_force(tx, *edge, period.start_us).await? {
-            return Ok(agreement.book.items.into_iter().find(|item| item.code == code).map(|item| (*edge, item)));
+    let tree = crate::rating::BilledTree::at(tx, period.start_us).await?;
+    for edge in tree.edges_above(payer) {
+        if let Some(agreement) = agreements::in_force(tx, edge.id, period.start_us).await? {
+            return Ok(agreement.book.items.into_iter().find(|item| item.code == code).map(|item| (edge.id, item)));
         }
     }
     Ok(None)
@@ -189,7 +189,7 @@ pub struct Held {
 /// # Errors
 /// [`Failure`].
 pub async fn quarantine(cx: &Cx, org: OrgId) -> Result<Vec<Held>, Failure> {
-    let grant = cx.allow(Action::ManageSources, org).await?;
+    let grant = cx.allow(Action::SourceRead, org).await?;
     let mut items = cx.app.lake.quarantined(cx.realm, 1_000).await?;
     let mut tx = cx.app.store.read(&grant).await?;
     let below: BTreeSet<OrgId> = orgs::subtree(&mut tx, org).await?.into_iter().map(|org| org.id).collect();
@@ -210,8 +210,7 @@ async fn worth_of(
     if item.quantity.0 <= 0 {
         return Ok(None);
     }
-    let place = orgs::place(tx, item.org).await?;
-    for edge in place.path.iter().rev() {
+    for edge in orgs::path(tx, item.org).await?.iter().rev() {
         let Some(agreement) = agreements::in_force(tx, *edge, now_us).await? else { continue };
         let period = Period::month_of(now_us, &orgs::get(tx, *edge).await?.zone)?;
         let body: serde_json::Value = serde_json::from_str(&item.body).unwrap_or_default();

@@ -102,6 +102,18 @@ ids! {
     UserId "usr",
     /// A role given to a user at an organisation.
     BindingId "bnd",
+    /// A group of users of one organisation.
+    GroupId "grp",
+    /// A custom policy.
+    PolicyId "pol",
+    /// A policy laid on an organisation and everything below it as a guard-rail.
+    GuardRailId "grd",
+    /// A cloud account that belongs to an organisation for a time.
+    CloudLinkId "lnk",
+    /// An identity provider.
+    IdpId "idp",
+    /// A console session, as people see it; its secret is something else.
+    SessionId "ses",
     /// An invitation to join an organisation.
     InvitationId "ivt",
     /// A linked upstream S3 account.

@@ -60,7 +60,7 @@ impl From<app::Failure> for Exit {
         let code = match failure.kind {
             Kind::Invalid => 2,
             Kind::NotFound | Kind::Gone => 3,
-            Kind::Unauthenticated | Kind::Forbidden => 4,
+            Kind::Unauthenticated | Kind::StepUp | Kind::Forbidden => 4,
             Kind::Conflict => 5,
             Kind::TooMany | Kind::Busy => 6,
             Kind::Upstream | Kind::Internal => 1,

@@ -69,7 +69,9 @@ fn is_decimal(text: &str) -> bool {
     }
 }
 
-fn text_cell(text: &str) -> String {
+/// A text as one cell: quoted, and never read as a formula by a spreadsheet.
+#[must_use]
+pub fn text_cell(text: &str) -> String {
     let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let plain = if formula { format!("'{text}") } else { text.to_owned() };
     if plain.contains(['"', ',', '\r', '\n']) { format!("\"{}\"", plain.replace('"', "\"\"")) } else { plain }

@@ -9,7 +9,7 @@ mod model;
 #[cfg(feature = "pdf")]
 mod pdf;
 
-pub use csv::csv;
+pub use csv::{csv, text_cell};
 pub use model::{Paper, PaperKind, PaperLine, PaperPeriod, Party, TaxLine};
 
 /// The lines a PDF may have; about two seconds and half a gigabyte. CSV and JSON have no such limit.

@@ -3,6 +3,7 @@
 use crate::keys::AccessKey;
 use crate::open::Store;
 use crate::sql::{StoreError, across, params};
+use crate::tokens::Token;
 use crate::users::User;
 use base::{JobId, OrgId, RealmId};
 
@@ -20,7 +21,8 @@ pub async fn users_by_email(store: &Store, email: &str) -> Result<Vec<(RealmId, 
     let mut tx = store.begin_across().await?;
     let sql = across!(
         "sign-in knows an address, not a realm",
-        "select realm_id, user_id, home_org_id, email, display_name, password_hash, state, created_us
+        "select realm_id, user_id, home_org_id, email, display_name, password_hash, state, created_us, kind,
+                description
            from user_account
           where email_key = $1
           order by created_us, realm_id"
@@ -46,11 +48,30 @@ pub async fn access_key(store: &Store, key_id: &str) -> Result<Option<(RealmId, 
     Ok(found.into_iter().next())
 }
 
+/// The realm and row of an API token: a request names nothing but its text.
+pub async fn token(store: &Store, secret_hash: &str) -> Result<Option<(RealmId, Token)>, StoreError> {
+    let mut tx = store.begin_across().await?;
+    let sql = across!(
+        "an API request names a token, not a realm",
+        "select realm_id, token_id, user_id, secret_hash, name, created_us, expires_us, revoked_us, kind, scope_org_id,
+                actions_json, prefix, proved_us, last_used_us, revoke_reason, created_by
+           from api_token
+          where secret_hash = $1"
+    );
+    let found = tx
+        .across(sql, params![secret_hash], |row| Ok((row.parsed("realm_id")?, crate::tokens::from_row(row)?)))
+        .await?;
+    tx.commit().await?;
+    Ok(found.into_iter().next())
+}
+
 /// Forgets sessions that ended and answers kept since before `answers_before_us`.
 pub async fn expire(store: &Store, now_us: i64, answers_before_us: i64) -> Result<(), StoreError> {
     let mut tx = store.begin_across().await?;
     let sessions = across!("what has ended is swept in every realm", "delete from session where expires_us <= $1");
     tx.across(sessions, params![now_us], |_| Ok(())).await?;
+    let attempts = across!("what has ended is swept in every realm", "delete from attempt where expires_us <= $1");
+    tx.across(attempts, params![now_us], |_| Ok(())).await?;
     let answers = across!("what has ended is swept in every realm", "delete from idempotency where created_us <= $1");
     tx.across(answers, params![answers_before_us], |_| Ok(())).await?;
     tx.commit().await

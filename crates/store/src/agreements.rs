@@ -66,12 +66,17 @@ pub async fn insert(tx: &mut Tx, agreement: &Agreement) -> Result<i64, StoreErro
     Ok(version)
 }
 
-/// The version in force at an instant: the newest among those that have begun.
+/// The version in force at an instant: the newest among those that have begun and that were agreed with the
+/// parent who bills the buyer then. After a move, nothing that was agreed before holds.
 pub async fn in_force(tx: &mut Tx, buyer: OrgId, at_us: i64) -> Result<Option<Agreement>, StoreError> {
     let sql = scoped!(
         "select agreement_id, seller_org_id, buyer_org_id, version, effective_from_us, book_json, created_us, created_by
            from agreement
           where realm_id = $1 and buyer_org_id = $2 and effective_from_us <= $3
+            and seller_org_id = coalesce((select b.parent_id from org_billed_under b
+                                           where b.realm_id = $1 and b.org_id = $2 and b.from_us <= $3
+                                           order by b.from_us desc limit 1),
+                                         (select o.parent_id from org o where o.realm_id = $1 and o.org_id = $2))
           order by effective_from_us desc, version desc
           limit 1"
     );

@@ -1,7 +1,7 @@
 //! Invitations: single use, bound to an address, seven days.
 
 use crate::sql::{Row, StoreError, Tx, params, scoped};
-use access::Role;
+use access::{PolicyRef, Propagate};
 use base::{InvitationId, OrgId, UserId};
 use serde::Serialize;
 
@@ -15,13 +15,15 @@ pub struct Invitation {
     /// To whom.
     pub email: String,
     /// As what.
-    pub role: Role,
+    pub policy: PolicyRef,
+    /// How far that reaches.
+    pub propagate: Propagate,
     /// Hash of the secret in the link.
     #[serde(skip)]
     pub secret_hash: String,
     /// By whom.
     pub invited_by: UserId,
-    /// `pending`, `accepted`, `cancelled`.
+    /// `pending`, `accepted`, `declined`, `cancelled`.
     pub state: String,
     /// When it was made.
     pub created_us: i64,
@@ -30,14 +32,12 @@ pub struct Invitation {
 }
 
 fn from_row(row: &Row) -> Result<Invitation, StoreError> {
-    let code = row.text("role")?;
-    let role =
-        Role::from_code(&code).ok_or_else(|| StoreError::Corrupt { column: "role".to_owned(), value: code.clone() })?;
     Ok(Invitation {
         id: row.parsed("invitation_id")?,
         org: row.parsed("org_id")?,
         email: row.text("email")?,
-        role,
+        policy: row.parsed("role")?,
+        propagate: crate::bindings::propagate(row)?,
         secret_hash: row.text("secret_hash")?,
         invited_by: row.parsed("invited_by")?,
         state: row.text("state")?,
@@ -57,20 +57,21 @@ pub async fn insert(tx: &mut Tx, invitation: &Invitation) -> Result<(), StoreErr
     tx.execute(cancel, params![invitation.org, email_key.as_str()]).await?;
     let sql = scoped!(
         "insert into invitation (realm_id, invitation_id, org_id, email, email_key, role, secret_hash, invited_by, state,
-                                 created_us, expires_us)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+                                 created_us, expires_us, propagate)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
     );
     let values = params![
         invitation.id,
         invitation.org,
         invitation.email.as_str(),
         email_key,
-        invitation.role.code(),
+        invitation.policy.to_string(),
         invitation.secret_hash.as_str(),
         invitation.invited_by,
         invitation.state.as_str(),
         invitation.created_us,
         invitation.expires_us,
+        invitation.propagate.code(),
     ];
     tx.execute(sql, values).await?;
     Ok(())
@@ -79,7 +80,7 @@ pub async fn insert(tx: &mut Tx, invitation: &Invitation) -> Result<(), StoreErr
 /// The invitation with this secret.
 pub async fn by_secret(tx: &mut Tx, secret_hash: &str) -> Result<Option<Invitation>, StoreError> {
     let sql = scoped!(
-        "select invitation_id, org_id, email, role, secret_hash, invited_by, state, created_us, expires_us
+        "select invitation_id, org_id, email, role, secret_hash, invited_by, state, created_us, expires_us, propagate
            from invitation
           where realm_id = $1 and secret_hash = $2"
     );
@@ -89,7 +90,7 @@ pub async fn by_secret(tx: &mut Tx, secret_hash: &str) -> Result<Option<Invitati
 /// Invitations to `org` that still wait.
 pub async fn pending_at(tx: &mut Tx, org: OrgId) -> Result<Vec<Invitation>, StoreError> {
     let sql = scoped!(
-        "select invitation_id, org_id, email, role, secret_hash, invited_by, state, created_us, expires_us
+        "select invitation_id, org_id, email, role, secret_hash, invited_by, state, created_us, expires_us, propagate
            from invitation
           where realm_id = $1 and org_id = $2 and state = 'pending'
           order by invitation_id"
@@ -97,12 +98,12 @@ pub async fn pending_at(tx: &mut Tx, org: OrgId) -> Result<Vec<Invitation>, Stor
     tx.fetch_all(sql, params![org], from_row).await
 }
 
-/// Marks a pending invitation as used; 0 when somebody was faster.
-pub async fn accept(tx: &mut Tx, invitation: InvitationId) -> Result<u64, StoreError> {
+/// Ends a pending invitation as `accepted`, `declined` or `cancelled`; 0 when somebody was faster.
+pub async fn settle(tx: &mut Tx, invitation: InvitationId, state: &str) -> Result<u64, StoreError> {
     let sql = scoped!(
         "update invitation
-            set state = 'accepted'
+            set state = $3
           where realm_id = $1 and invitation_id = $2 and state = 'pending'"
     );
-    tx.execute(sql, params![invitation]).await
+    tx.execute(sql, params![invitation, state]).await
 }

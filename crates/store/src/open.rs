@@ -19,7 +19,8 @@ pub enum Engine {
 /// The role that the program works as on PostgreSQL: neither owner nor superuser.
 pub const APP_ROLE: &str = "meterhouse_app";
 
-const MIGRATIONS: &[(i64, &str)] = &[(1, include_str!("../migrations/0001_foundation.sql"))];
+const MIGRATIONS: &[(i64, &str)] =
+    &[(1, include_str!("../migrations/0001_foundation.sql")), (2, include_str!("../migrations/0002_tenancy.sql"))];
 
 /// The relational store. Cheap to clone.
 #[derive(Clone)]
@@ -181,6 +182,8 @@ async fn migrate_with(pool: &AnyPool, engine: Engine) -> Result<(), StoreError> 
     let mut tx = pool.begin_with(begin).await?;
     if engine == Engine::Postgres {
         tx.execute("lock table schema_migration in exclusive mode").await?;
+        // The owner is bound by row security too; a migration changes the rows of every realm.
+        tx.execute("select set_config('meterhouse.realm_id', '*', true)").await?;
     }
     let done = sqlx::query_scalar::<_, i64>("select version from schema_migration").fetch_all(&mut *tx).await?;
     for (version, text) in MIGRATIONS.iter().filter(|(version, _)| !done.contains(version)) {

@@ -18,10 +18,54 @@ pub struct User {
     /// argon2id hash; empty when he has no password.
     #[serde(skip)]
     pub password_hash: String,
-    /// `active` or `suspended`.
+    /// `active`, `suspended` or `deprovisioned`.
     pub state: String,
     /// When he was made.
     pub created_us: i64,
+    /// `human` or `service`.
+    pub kind: String,
+    /// What a service is for.
+    pub description: String,
+}
+
+impl User {
+    /// A person who can begin at once.
+    #[must_use]
+    pub fn person(
+        id: UserId,
+        home_org: OrgId,
+        email: &str,
+        name: &str,
+        password_hash: String,
+        created_us: i64,
+    ) -> Self {
+        Self {
+            id,
+            home_org,
+            email: email.trim().to_owned(),
+            display_name: name.trim().to_owned(),
+            password_hash,
+            state: "active".to_owned(),
+            created_us,
+            kind: "human".to_owned(),
+            description: String::new(),
+        }
+    }
+
+    /// A program: no address, no password, no console.
+    #[must_use]
+    pub fn service(id: UserId, home_org: OrgId, name: &str, description: &str, created_us: i64) -> Self {
+        Self {
+            kind: "service".to_owned(),
+            description: description.trim().to_owned(),
+            ..Self::person(id, home_org, "", name, String::new(), created_us)
+        }
+    }
+
+    /// What keeps an address unique: the address itself, or the id of a service.
+    fn key(&self) -> String {
+        if self.email.is_empty() { self.id.to_string() } else { email_key(&self.email) }
+    }
 }
 
 pub(crate) fn from_row(row: &Row) -> Result<User, StoreError> {
@@ -33,6 +77,8 @@ pub(crate) fn from_row(row: &Row) -> Result<User, StoreError> {
         password_hash: row.text("password_hash")?,
         state: row.text("state")?,
         created_us: row.int("created_us")?,
+        kind: row.text("kind")?,
+        description: row.text("description")?,
     })
 }
 
@@ -45,7 +91,7 @@ pub fn email_key(email: &str) -> String {
 /// One user.
 pub async fn get(tx: &mut Tx, user: UserId) -> Result<User, StoreError> {
     let sql = scoped!(
-        "select user_id, home_org_id, email, display_name, password_hash, state, created_us
+        "select user_id, home_org_id, email, display_name, password_hash, state, created_us, kind, description
            from user_account
           where realm_id = $1 and user_id = $2"
     );
@@ -55,23 +101,24 @@ pub async fn get(tx: &mut Tx, user: UserId) -> Result<User, StoreError> {
 /// The user with this address, if the realm has one.
 pub async fn by_email(tx: &mut Tx, email: &str) -> Result<Option<User>, StoreError> {
     let sql = scoped!(
-        "select user_id, home_org_id, email, display_name, password_hash, state, created_us
+        "select user_id, home_org_id, email, display_name, password_hash, state, created_us, kind, description
            from user_account
           where realm_id = $1 and email_key = $2"
     );
     tx.fetch_optional(sql, params![email_key(email)], from_row).await
 }
 
-/// People with a role at `org` or below, by name.
+/// People and services that belong to `org` or to something below it, by address.
 pub async fn below(tx: &mut Tx, org: OrgId) -> Result<Vec<User>, StoreError> {
     let sql = scoped!(
-        "select u.user_id, u.home_org_id, u.email, u.display_name, u.password_hash, u.state, u.created_us
+        "select u.user_id, u.home_org_id, u.email, u.display_name, u.password_hash, u.state, u.created_us, u.kind,
+                u.description
            from user_account u
           where u.realm_id = $1
             and exists (select 1
-                          from binding b
-                          join org_above a on a.realm_id = b.realm_id and a.org_id = b.scope_org_id
-                         where b.realm_id = u.realm_id and b.user_id = u.user_id and a.ancestor_id = $2)
+                          from membership m
+                          join org_above a on a.realm_id = m.realm_id and a.org_id = m.org_id
+                         where m.realm_id = u.realm_id and m.user_id = u.user_id and a.ancestor_id = $2)
           order by u.email_key"
     );
     tx.fetch_all(sql, params![org], from_row).await
@@ -81,18 +128,20 @@ pub async fn below(tx: &mut Tx, org: OrgId) -> Result<Vec<User>, StoreError> {
 pub async fn insert(tx: &mut Tx, user: &User) -> Result<(), StoreError> {
     let sql = scoped!(
         "insert into user_account (realm_id, user_id, home_org_id, email, email_key, display_name, password_hash, state,
-                                   created_us)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+                                   created_us, kind, description)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
     );
     let values = params![
         user.id,
         user.home_org,
         user.email.trim(),
-        email_key(&user.email),
+        user.key(),
         user.display_name.as_str(),
         user.password_hash.as_str(),
         user.state.as_str(),
         user.created_us,
+        user.kind.as_str(),
+        user.description.as_str(),
     ];
     tx.execute(sql, values).await?;
     Ok(())
@@ -103,4 +152,42 @@ pub async fn set_password(tx: &mut Tx, user: UserId, password_hash: &str) -> Res
     let sql = scoped!("update user_account set password_hash = $3 where realm_id = $1 and user_id = $2");
     tx.execute(sql, params![user, password_hash]).await?;
     Ok(())
+}
+
+/// Sets the state.
+pub async fn set_state(tx: &mut Tx, user: UserId, state: &str) -> Result<u64, StoreError> {
+    let sql = scoped!("update user_account set state = $3 where realm_id = $1 and user_id = $2");
+    tx.execute(sql, params![user, state]).await
+}
+
+/// Changes the name as shown.
+pub async fn rename(tx: &mut Tx, user: UserId, name: &str) -> Result<u64, StoreError> {
+    let sql = scoped!("update user_account set display_name = $3 where realm_id = $1 and user_id = $2");
+    tx.execute(sql, params![user, name]).await
+}
+
+/// Changes where a user is at home.
+pub async fn set_home(tx: &mut Tx, user: UserId, home: OrgId) -> Result<u64, StoreError> {
+    let sql = scoped!("update user_account set home_org_id = $3 where realm_id = $1 and user_id = $2");
+    tx.execute(sql, params![user, home]).await
+}
+
+/// Shuts an account for good: nothing opens it again, and its address stays taken for a while.
+pub async fn deprovision(tx: &mut Tx, user: UserId, now_us: i64) -> Result<u64, StoreError> {
+    let sql = scoped!(
+        "update user_account
+            set state = 'deprovisioned', password_hash = '', deprovisioned_us = $3
+          where realm_id = $1 and user_id = $2 and state <> 'deprovisioned'"
+    );
+    tx.execute(sql, params![user, now_us]).await
+}
+
+/// Replaces what names a person by his id, for accounts that were shut before an instant.
+pub async fn pseudonymise_before(tx: &mut Tx, before_us: i64) -> Result<u64, StoreError> {
+    let sql = scoped!(
+        "update user_account
+            set email = '', email_key = user_id, display_name = 'former user'
+          where realm_id = $1 and state = 'deprovisioned' and deprovisioned_us <= $2 and email_key <> user_id"
+    );
+    tx.execute(sql, params![before_us]).await
 }

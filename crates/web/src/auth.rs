@@ -2,11 +2,14 @@
 
 use crate::Web;
 use crate::problem::{PageFailure, Problem};
-use app::sign_in::{self, SignedIn};
+use app::sign_in::{self, Client, SignedIn};
+use app::tokens;
 use app::{Failure, Kind};
-use axum::extract::FromRequestParts;
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use std::convert::Infallible;
+use std::net::SocketAddr;
 
 /// The cookie of a session. `__Host-` binds it to this host and to https; plain http on loopback has to
 /// do without.
@@ -25,6 +28,22 @@ pub(crate) fn session_secret(headers: &HeaderMap, https: bool) -> Option<String>
         .find_map(|pair| pair.trim().split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value.to_owned()))
 }
 
+/// The client of a request: its address as the socket says it, and what it calls itself.
+pub(crate) struct From(pub(crate) Client);
+
+fn client(parts: &Parts) -> Client {
+    let ip = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    Client { ip, agent: agent.to_owned() }
+}
+
+impl<S: Sync> FromRequestParts<S> for From {
+    type Rejection = Infallible;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(client(parts)))
+    }
+}
+
 /// Somebody who is signed in to the console. Pages that need him redirect to the sign-in page.
 pub(crate) struct Visitor(pub(crate) SignedIn);
 
@@ -33,7 +52,14 @@ impl FromRequestParts<Web> for Visitor {
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, PageFailure> {
         let secret = session_secret(&parts.headers, web.https)
             .ok_or_else(|| PageFailure(Failure::new(Kind::Unauthenticated, "sign in first")))?;
-        sign_in::by_session(&web.app, &secret).await.map(Self).map_err(PageFailure)
+        let signed_in = sign_in::by_session(&web.app, &secret, &client(parts)).await.map_err(PageFailure)?;
+        if signed_in.limited_to.is_empty()
+            || parts.uri.path().starts_with("/me/factors")
+            || parts.uri.path() == "/sign-out"
+        {
+            return Ok(Self(signed_in));
+        }
+        Err(PageFailure(Failure::new(Kind::Forbidden, "set up a second factor first").coded("mfa_required")))
     }
 }
 
@@ -47,7 +73,7 @@ impl FromRequestParts<Web> for Caller {
         let value =
             parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
         let token = value.strip_prefix("Bearer ").ok_or_else(missing)?;
-        sign_in::by_token(&web.app, token.trim()).await.map(Self).map_err(Problem)
+        tokens::by_token(&web.app, token.trim(), &client(parts)).await.map(Self).map_err(Problem)
     }
 }
 

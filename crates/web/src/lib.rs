@@ -17,6 +17,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// What pages and answers need to know of the installation.
@@ -39,7 +40,8 @@ pub async fn serve(
     web: Web,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(web)).with_graceful_shutdown(shutdown).await
+    let service = router(web).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(shutdown).await
 }
 
 /// The console at `/`, the API at `/v1`, health at `/livez` and `/readyz`.
@@ -53,6 +55,12 @@ pub fn router(web: Web) -> Router {
         .route("/docs/errors", get(errors_page))
         .layer(middleware::from_fn(guard))
         .with_state(web)
+}
+
+/// The page that a form's path belongs to: `/o/{org}/{page}`, or the path itself outside of organisations.
+fn page_of(path: &str) -> String {
+    let parts: Vec<&str> = path.split('/').take(4).collect();
+    if path.starts_with("/o/") { parts.join("/") } else { path.to_owned() }
 }
 
 async fn ready(State(web): State<Web>) -> Response {
@@ -81,7 +89,13 @@ async fn guard(request: Request<Body>, next: Next) -> Response {
         return (StatusCode::FORBIDDEN, "a change must come from this site\n").into_response();
     }
     let is_asset = request.uri().path().starts_with("/assets/");
+    let page = page_of(request.uri().path());
     let mut response = next.run(request).await;
+    if response.extensions().get::<problem::WantsProof>().is_some()
+        && let Ok(value) = HeaderValue::from_str(&format!("/prove?next={page}"))
+    {
+        response.headers_mut().insert(header::LOCATION, value);
+    }
     let headers = response.headers_mut();
     let fixed = [
         (

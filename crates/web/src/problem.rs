@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 pub(crate) fn status_of(kind: Kind) -> StatusCode {
     match kind {
         Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
-        Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Kind::Unauthenticated | Kind::StepUp => StatusCode::UNAUTHORIZED,
         Kind::Forbidden => StatusCode::FORBIDDEN,
         Kind::NotFound => StatusCode::NOT_FOUND,
         Kind::Conflict => StatusCode::CONFLICT,
@@ -25,6 +25,7 @@ fn code_of(kind: Kind) -> &'static str {
     match kind {
         Kind::Invalid => "invalid_value",
         Kind::Unauthenticated => "unauthenticated",
+        Kind::StepUp => "step_up_required",
         Kind::Forbidden => "forbidden",
         Kind::NotFound => "not_found",
         Kind::Conflict => "conflict",
@@ -56,7 +57,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let failure = self.0;
         log(&failure);
-        let (status, code) = (status_of(failure.kind), code_of(failure.kind));
+        let (status, code) = (status_of(failure.kind), failure.code.unwrap_or_else(|| code_of(failure.kind)));
         let mut body = serde_json::json!({
             "type": format!("/docs/errors#{code}"),
             "title": status.canonical_reason().unwrap_or("error"),
@@ -77,6 +78,10 @@ impl IntoResponse for Problem {
         response
     }
 }
+
+/// Marks an answer that sends somebody to prove once more who he is: the frame adds where he was.
+#[derive(Clone, Copy)]
+pub(crate) struct WantsProof;
 
 /// A failure of the console.
 pub(crate) struct PageFailure(pub(crate) Failure);
@@ -99,6 +104,14 @@ impl IntoResponse for PageFailure {
         let failure = self.0;
         if failure.kind == Kind::Unauthenticated {
             return Redirect::to("/sign-in").into_response();
+        }
+        if failure.kind == Kind::StepUp {
+            let mut response = Redirect::to("/prove").into_response();
+            response.extensions_mut().insert(WantsProof);
+            return response;
+        }
+        if failure.code == Some("mfa_required") {
+            return Redirect::to("/me/factors").into_response();
         }
         log(&failure);
         let status = status_of(failure.kind);

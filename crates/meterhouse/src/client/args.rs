@@ -132,11 +132,11 @@ pub(crate) enum UserVerb {
     Invite {
         /// E-mail address.
         email: String,
-        /// admin, department_head or member.
+        /// member, department_head, organization_admin ..., or the id of a custom policy.
         #[arg(long)]
-        role: String,
+        policy: String,
     },
-    /// Take a person's roles at an organisation away.
+    /// Take a person out of an organisation.
     Remove {
         /// The user's id.
         user: String,

@@ -25,15 +25,15 @@ const ORGS: [Column; 7] = [
     ("PAPER", "/paper"),
     ("CURRENCY", "/currency"),
     ("ZONE", "/zone"),
-    ("ROLES", "/roles"),
+    ("POLICIES", "/policies"),
 ];
 const USERS: [Column; 5] =
-    [("ID", "/id"), ("EMAIL", "/email"), ("NAME", "/name"), ("STATE", "/state"), ("ROLES", "/roles")];
+    [("ID", "/id"), ("EMAIL", "/email"), ("NAME", "/name"), ("STATE", "/state"), ("KIND", "/kind")];
 const INVITATION: [Column; 6] = [
     ("ID", "/id"),
     ("ORG", "/org"),
     ("EMAIL", "/email"),
-    ("ROLE", "/role"),
+    ("POLICY", "/policy"),
     ("EXPIRES", "/expires_at"),
     ("SECRET", "/secret"),
 ];
@@ -187,8 +187,8 @@ async fn user(session: Session, verb: UserVerb) -> Result<u8, Exit> {
     let org = session.org().await?;
     match verb {
         UserVerb::List => session.list(&format!("/v1/orgs/{org}/users"), &[], &USERS).await,
-        UserVerb::Invite { email, role } => {
-            let body = json!({ "email": email, "role": role });
+        UserVerb::Invite { email, policy } => {
+            let body = json!({ "email": email, "policy": policy });
             session.change(Call::post(format!("/v1/orgs/{org}/invitations"), &body), &INVITATION).await
         }
         UserVerb::Remove { user } => {

@@ -1,7 +1,7 @@
 //! The sample realm: a provider, two customers, departments, people, accounts, a name space, prices.
 
 use crate::Exit;
-use access::Role;
+use access::{Builtin, PolicyRef};
 use app::orgs::NewOrg;
 use app::realms::{NewRealm, create};
 use app::sources::{NewAccount, NewMapping};
@@ -75,7 +75,7 @@ const RESEARCH_BOOK: &str = r#"{ "currency": "EUR", "items": [
 
 fn child(name: &str, kind: &str, address: &[&str]) -> NewOrg {
     let address = address.iter().map(|line| (*line).to_owned()).collect();
-    NewOrg { name: name.to_owned(), kind: kind.to_owned(), address, currency: None, zone: None }
+    NewOrg { name: name.to_owned(), kind: kind.to_owned(), address, ..NewOrg::default() }
 }
 
 struct Builder {
@@ -88,13 +88,13 @@ impl Builder {
         &mut self,
         org: OrgId,
         name: &str,
-        role: Role,
+        role: Builtin,
         password: Option<&str>,
         buckets: &[&'static str],
         reads: Option<&'static str>,
     ) -> Result<UserId, Exit> {
         let email = format!("{}@acme.example", name.to_lowercase());
-        let user = people::add(&self.cx, org, &email, name, role, password).await?;
+        let user = people::add(&self.cx, org, &email, name, PolicyRef::Builtin(role), password).await?;
         let (key, secret) = keys::create(&self.cx, org, user, "demo").await?;
         let buckets = buckets.to_vec();
         self.people.push(Person { email, key_id: key.key_id, secret, buckets, reads });
@@ -162,7 +162,7 @@ pub(super) async fn plant(app: &Arc<App>, stores: [&S3Store; 2], month: &str) ->
     for (buyer, book) in [(acme, ACME_BOOK), (harbor, HARBOR_BOOK), (research, RESEARCH_BOOK)] {
         prices::set(&cx, buyer, month, prices::parse_book(book)?).await?;
     }
-    let (member, head) = (Role::Member, Role::DepartmentHead);
+    let (member, head) = (Builtin::Member, Builtin::DepartmentHead);
     let ada = builder.person(research, "Ada", head, Some(&password), &["lab-data", "ada-private"], None).await?;
     builder.person(research, "Ben", member, None, &["lab-data"], None).await?;
     builder.person(research, "Chloe", member, None, &["lab-data", "shared"], None).await?;
@@ -171,7 +171,7 @@ pub(super) async fn plant(app: &Arc<App>, stores: [&S3Store; 2], month: &str) ->
     builder.person(imaging, "Finn", member, None, &["scans"], None).await?;
     builder.person(finance, "Gus", head, None, &["ledgers"], Some("scans-archive")).await?;
     builder.person(finance, "Hana", member, None, &["ledgers"], Some("scans-archive")).await?;
-    builder.person(harbor, "Milo", Role::Admin, None, &["media"], None).await?;
+    builder.person(harbor, "Milo", Builtin::OrganizationAdmin, None, &["media"], None).await?;
     let fast = builder.account("Fast store", stores[0]).await?;
     let archive = builder.account("Archive store", stores[1]).await?;
     builder.map(acme, None, ("shared", ""), (fast, "nw-fast", "acme/shared/"), "write").await?;

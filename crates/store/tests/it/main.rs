@@ -1,11 +1,14 @@
 //! Every test runs on both engines, beside a twin realm that has the same names and other amounts.
 
-use access::{Action, Actor, Binding, Grant, Place, Role, decide, decide_job};
+use access::{
+    Action, Actor, Ask, Binding, Builtin, Context, Grant, Identity, Place, PolicyRef, Propagate, UserKind, decide,
+    decide_job,
+};
 use base::{AgreementId, BindingId, Currency, InvoiceId, JobId, OrgId, Period, RealmId, UserId, World, Zone};
 use billing::InvoiceKind;
 use store::{
-    Engine, Store, StoreError, accounts, across, agreements, audit, bindings, charges, entries, invoices, jobs, orgs,
-    users,
+    Engine, Store, StoreError, accounts, across, agreements, audit, audit::AuditFilter, bindings, charges, entries,
+    invoices, jobs, memberships, orgs, users,
 };
 use testkit::{TempFolder, TestWorld};
 
@@ -58,28 +61,14 @@ impl Bench {
 
 fn org(id: OrgId, parent: Option<OrgId>, name: &str) -> orgs::Org {
     orgs::Org {
-        id,
-        parent,
-        kind: "customer".into(),
-        name: name.into(),
         address: vec!["Street 1".into()],
-        currency: Currency::EUR,
-        zone: Zone::utc(),
-        invoice_kind: InvoiceKind::Invoice,
         created_us: 5,
+        ..orgs::Org::new(id, parent, "customer", name, Currency::EUR, Zone::utc())
     }
 }
 
 fn user(id: UserId, email: &str) -> users::User {
-    users::User {
-        id,
-        home_org: OrgId(5),
-        email: email.into(),
-        display_name: "Ann".into(),
-        password_hash: String::new(),
-        state: "active".into(),
-        created_us: 3,
-    }
+    users::User::person(id, OrgId(5), email, "Ann", String::new(), 3)
 }
 
 /// Defines a test for each engine.
@@ -144,10 +133,12 @@ async fn twins_never_see_each_other(bench: Bench) {
     let mut tx = bench.store.read(&bench.grant(RealmId(77))).await.unwrap();
     assert!(orgs::get(&mut tx, OrgId(5)).await.is_err());
     // The grant names the realm; there is no way to read with one and mean another.
-    let actor =
-        Actor { realm: bench.own, user: UserId(9), bindings: vec![Binding { role: Role::Admin, scope: OrgId(5) }] };
-    let foreign = Place { realm: bench.twin, path: vec![bench.twin.root(), OrgId(5)] };
-    assert!(decide(&actor, Action::ReadOrg, &foreign).is_err());
+    let identity =
+        Identity { realm: bench.own, user: UserId(9), kind: UserKind::Human, email: String::new(), name: "Ann".into() };
+    let admin = Binding::builtin(Builtin::OrganizationAdmin, OrgId(5), Propagate::Subtree);
+    let actor = Actor::new(identity, vec![OrgId(5)], vec![admin]);
+    let foreign = Place::open(bench.twin, vec![bench.twin.root(), OrgId(5)]);
+    assert!(decide(&actor, &Ask::of(Action::OrgRead), &foreign, &Context::default()).is_err());
 }
 
 async fn numbers_have_no_gap_under_load(bench: Bench) {
@@ -374,17 +365,34 @@ async fn audit_entries_come_back(bench: Bench) {
         detail_json: "{}".into(),
         prev_hash: String::new(),
         hash: "h".into(),
+        form: 2,
+        path: "/".into(),
+        reason: String::new(),
+        context_json: "{}".into(),
     };
     audit::insert(&mut tx, &event).await.unwrap();
     assert_eq!(audit::newest(&mut tx).await.unwrap(), Some(event.clone()));
-    assert_eq!(audit::below(&mut tx, OrgId(5), 10).await.unwrap(), std::slice::from_ref(&event));
-    assert_eq!(audit::below(&mut tx, OrgId(7), 10).await.unwrap(), []);
+    assert_eq!(
+        audit::below(&mut tx, OrgId(5), 99, &AuditFilter::default(), 10).await.unwrap(),
+        std::slice::from_ref(&event)
+    );
+    assert_eq!(audit::below(&mut tx, OrgId(7), 99, &AuditFilter::default(), 10).await.unwrap(), []);
     assert_eq!(audit::chain(&mut tx, 0, 10).await.unwrap(), [event]);
-    let held =
-        bindings::Held { id: BindingId(1), user: UserId(9), binding: Binding { role: Role::Admin, scope: OrgId(5) } };
+    let holder = bindings::Holder::User(UserId(9));
+    let held = bindings::Held::new(BindingId(1), holder, PolicyRef::ADMIN, OrgId(5), Propagate::Subtree);
     bindings::insert(&mut tx, &held, 1).await.unwrap();
     bindings::insert(&mut tx, &held, 1).await.unwrap();
     assert_eq!(bindings::of_user(&mut tx, UserId(9)).await.unwrap(), [held]);
+    assert_eq!(users::below(&mut tx, bench.own.root()).await.unwrap().len(), 0);
+    let membership = memberships::Membership {
+        user: UserId(9),
+        org: OrgId(5),
+        state: "active".into(),
+        source: "local".into(),
+        created_us: 1,
+        created_by: String::new(),
+    };
+    memberships::insert(&mut tx, &membership).await.unwrap();
     assert_eq!(users::below(&mut tx, bench.own.root()).await.unwrap().len(), 1);
     assert!(accounts::mappings_for(&mut tx, OrgId(6), UserId(9)).await.unwrap().is_empty());
 }

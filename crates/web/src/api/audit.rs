@@ -5,6 +5,7 @@ use super::models::List;
 use super::request::{Answer, Asked, ListAsked, id, page};
 use crate::auth::Caller;
 use app::audit;
+use app::rows::AuditFilter;
 use axum::Json;
 use axum::extract::Path;
 
@@ -23,7 +24,7 @@ pub(super) async fn list_audit(
     Path(org): Path<String>,
     Asked(asked): Asked<ListAsked>,
 ) -> Answer<List<AuditEntry>> {
-    let found = audit::list(&me.cx, id(&org, "organisation")?, ENTRIES_MAX).await?;
+    let found = audit::list(&me.cx, id(&org, "organisation")?, 0, &AuditFilter::default(), ENTRIES_MAX).await?;
     let rows = found.into_iter().map(AuditEntry::from).collect();
     Ok(Json(page(rows, &asked, |entry| entry.seq.to_string())?))
 }

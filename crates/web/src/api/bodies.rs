@@ -52,8 +52,9 @@ pub(super) struct NewOrg {
 pub(super) struct NewInvitation {
     /// E-mail address.
     pub(super) email: String,
-    /// `admin`, `department_head` or `member`.
-    pub(super) role: String,
+    /// Word of a built-in policy, such as `organization_admin`, `department_head` or `member`, or the id of a
+    /// custom one.
+    pub(super) policy: String,
 }
 
 /// A virtual S3 access key.

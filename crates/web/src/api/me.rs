@@ -5,7 +5,8 @@ use super::idempotent::{Change, read_body};
 use super::models::{Key, List, Me, Org, Token};
 use super::request::{Answer, Asked, ListAsked, Refused, id, page, read_json};
 use crate::Web;
-use crate::auth::Caller;
+use crate::auth::{Caller, From};
+use app::tokens::{self, NewToken as Wanted};
 use app::{keys, orgs, sign_in};
 use axum::Json;
 use axum::body::Body;
@@ -27,11 +28,15 @@ const SIGN_IN_BYTES_MAX: usize = 16 << 10;
     responses((status = 201, body = Token)),
     security(())
 )]
-pub(super) async fn create_token(State(web): State<Web>, body: Body) -> Result<(StatusCode, Json<Token>), Refused> {
+pub(super) async fn create_token(
+    State(web): State<Web>,
+    From(client): From,
+    body: Body,
+) -> Result<(StatusCode, Json<Token>), Refused> {
     let text = read_body(body, SIGN_IN_BYTES_MAX).await?;
     let asked: NewToken = read_json(&text)?;
-    let (session, signed_in) = sign_in::sign_in(&web.app, &asked.email, &asked.password).await?;
-    let made = sign_in::create_token(&signed_in.cx, &asked.name, asked.days).await;
+    let (session, signed_in) = sign_in::sign_in(&web.app, &asked.email, &asked.password, &client).await?;
+    let made = tokens::create(&signed_in.cx, Wanted::whole(&asked.name, asked.days)).await;
     sign_in::sign_out(&web.app, &session).await?; // The session was only the proof.
     let (row, secret) = made?;
     Ok((StatusCode::CREATED, Json(Token { secret: Some(secret), ..Token::from(row) })))
@@ -40,7 +45,7 @@ pub(super) async fn create_token(State(web): State<Web>, body: Body) -> Result<(
 /// Lists one's own tokens, newest first.
 #[utoipa::path(get, path = "/v1/tokens", params(ListAsked), responses((status = 200, body = List<Token>)))]
 pub(super) async fn list_tokens(Caller(me): Caller, Asked(asked): Asked<ListAsked>) -> Answer<List<Token>> {
-    let rows = sign_in::tokens(&me.cx).await?.into_iter().map(Token::from).collect();
+    let rows = tokens::mine(&me.cx).await?.into_iter().map(Token::from).collect();
     Ok(Json(page(rows, &asked, |token| token.id.clone())?))
 }
 
@@ -48,7 +53,7 @@ pub(super) async fn list_tokens(Caller(me): Caller, Asked(asked): Asked<ListAske
 #[utoipa::path(delete, path = "/v1/tokens/{token}", responses((status = 204)))]
 pub(super) async fn revoke_token(Path(token): Path<String>, change: Change) -> Result<Response, Refused> {
     let token: TokenId = id(&token, "token")?;
-    let work = async { Ok(sign_in::revoke_token(change.cx(), token).await?) };
+    let work = async { Ok(tokens::revoke_own(change.cx(), token).await?) };
     change.once(StatusCode::NO_CONTENT, work).await
 }
 

@@ -113,7 +113,7 @@ pub(super) struct Org {
     pub(super) created_at: String,
     /// The caller's own roles there; only in the list of his organisations.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) roles: Vec<String>,
+    pub(super) policies: Vec<String>,
 }
 
 impl From<rows::Org> for Org {
@@ -132,16 +132,16 @@ impl From<rows::Org> for Org {
             zone: row.zone.name().to_owned(),
             paper: paper.to_owned(),
             created_at: format_instant(row.created_us),
-            roles: Vec::new(),
+            policies: Vec::new(),
         }
     }
 }
 
 impl Org {
     /// An organisation with the caller's roles there.
-    pub(super) fn of_mine((row, roles): (rows::Org, Vec<access::Role>)) -> Self {
-        let roles = roles.into_iter().map(|role| role.code().to_owned()).collect();
-        Self { roles, ..Self::from(row) }
+    pub(super) fn of_mine(mine: app::orgs::Mine) -> Self {
+        let policies = mine.policies.into_iter().map(|(policy, _)| policy.to_string()).collect();
+        Self { policies, ..Self::from(mine.org) }
     }
 }
 
@@ -155,26 +155,59 @@ pub(super) struct User {
     pub(super) state: String,
     pub(super) home_org: String,
     pub(super) created_at: String,
-    /// His roles, as far as the caller may see the places.
-    pub(super) roles: Vec<RoleAt>,
+    /// `human` or `service`.
+    pub(super) kind: String,
+    /// Where he is a member, as far as the caller may see the places.
+    pub(super) memberships: Vec<MemberAt>,
+    /// What he was given, as far as the caller may see the places.
+    pub(super) policies: Vec<GivenAt>,
 }
 
-/// A role at an organisation.
+/// A membership.
 #[derive(Serialize, ToSchema)]
-pub(super) struct RoleAt {
-    /// `admin`, `department_head` or `member`.
-    pub(super) role: String,
+pub(super) struct MemberAt {
     pub(super) org: String,
     pub(super) org_name: String,
+    /// `active` or `suspended`.
+    pub(super) state: String,
+}
+
+/// A policy that somebody was given at an organisation.
+#[derive(Serialize, ToSchema)]
+pub(super) struct GivenAt {
+    /// The binding: what is named to take it away.
+    pub(super) id: String,
+    /// Word of a built-in policy or id of a custom one.
+    pub(super) policy: String,
+    pub(super) name: String,
+    pub(super) org: String,
+    pub(super) org_name: String,
+    /// `self` or `subtree`.
+    pub(super) propagate: String,
+    pub(super) ends_at: Option<String>,
+    /// Name of the group it came through.
+    pub(super) group: Option<String>,
+}
+
+impl From<app::people::Given> for GivenAt {
+    fn from(given: app::people::Given) -> Self {
+        Self {
+            id: given.id.to_string(),
+            policy: given.policy.to_string(),
+            name: given.name,
+            org: given.org.to_string(),
+            org_name: given.org_name,
+            propagate: given.propagate.code().to_owned(),
+            ends_at: given.not_after_us.map(format_instant),
+            group: given.via,
+        }
+    }
 }
 
 impl From<Person> for User {
     fn from(person: Person) -> Self {
-        let role_at = |(role, org, org_name): (access::Role, base::OrgId, String)| RoleAt {
-            role: role.code().to_owned(),
-            org: org.to_string(),
-            org_name,
-        };
+        let member_at =
+            |(org, org_name, state): (base::OrgId, String, String)| MemberAt { org: org.to_string(), org_name, state };
         Self {
             id: person.user.id.to_string(),
             email: person.user.email,
@@ -182,7 +215,9 @@ impl From<Person> for User {
             state: person.user.state,
             home_org: person.user.home_org.to_string(),
             created_at: format_instant(person.user.created_us),
-            roles: person.roles.into_iter().map(role_at).collect(),
+            kind: person.user.kind,
+            memberships: person.memberships.into_iter().map(member_at).collect(),
+            policies: person.given.into_iter().map(GivenAt::from).collect(),
         }
     }
 }
@@ -193,7 +228,9 @@ pub(super) struct Invitation {
     pub(super) id: String,
     pub(super) org: String,
     pub(super) email: String,
-    pub(super) role: String,
+    pub(super) policy: String,
+    /// `self` or `subtree`.
+    pub(super) propagate: String,
     /// `pending`, `accepted` or `cancelled`.
     pub(super) state: String,
     pub(super) created_at: String,
@@ -209,7 +246,8 @@ impl From<rows::Invitation> for Invitation {
             id: row.id.to_string(),
             org: row.org.to_string(),
             email: row.email,
-            role: row.role.code().to_owned(),
+            policy: row.policy.to_string(),
+            propagate: row.propagate.code().to_owned(),
             state: row.state,
             created_at: format_instant(row.created_us),
             expires_at: format_instant(row.expires_us),

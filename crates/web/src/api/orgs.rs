@@ -52,6 +52,7 @@ pub(super) async fn create_child(Path(org): Path<String>, change: Change) -> Res
         address: body.address,
         currency: body.currency.map(|text| parsed("currency", &text)).transpose()?,
         zone: body.zone.map(|text| parsed("zone", &text)).transpose()?,
+        ..orgs::NewOrg::default()
     };
     let work = async { Ok(Org::from(orgs::create_child(change.cx(), parent, new).await?)) };
     change.once(StatusCode::CREATED, work).await

@@ -33,9 +33,10 @@ pub(super) async fn list_users(
 pub(super) async fn invite(Path(org): Path<String>, change: Change) -> Result<Response, Refused> {
     let org: OrgId = id(&org, "organisation")?;
     let body: NewInvitation = change.json()?;
-    let role = people::parse_role(&body.role)?;
+    let policy = people::parse_policy(&body.policy)?;
+    let propagate = people::usual_reach(policy);
     let work = async {
-        let (row, secret) = people::invite(change.cx(), org, &body.email, role).await?;
+        let (row, secret) = people::invite(change.cx(), org, &body.email, policy, propagate).await?;
         Ok(Invitation { secret: Some(secret), ..Invitation::from(row) })
     };
     change.once(StatusCode::CREATED, work).await

@@ -87,7 +87,7 @@ pub(super) async fn send_events_to(Path(org): Path<String>, change: Change) -> R
 async fn highest_org(cx: &Cx) -> Result<OrgId, Failure> {
     let mine = orgs::mine(cx).await?;
     let none = || Failure::new(Kind::Forbidden, "you have no role at any organisation");
-    mine.first().map(|(org, _)| org.id).ok_or_else(none)
+    mine.first().map(|mine| mine.org.id).ok_or_else(none)
 }
 
 async fn take(change: &Change, org: OrgId) -> Result<Response, Refused> {

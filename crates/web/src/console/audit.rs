@@ -6,7 +6,7 @@ use super::frame::{
 use crate::Web;
 use crate::auth::Visitor;
 use crate::problem::PageFailure;
-use app::rows::{AuditEvent, Org};
+use app::rows::{AuditEvent, AuditFilter, Org};
 use app::{audit, orgs};
 use askama::Template;
 use axum::Router;
@@ -55,7 +55,7 @@ struct AuditQuery {
 async fn list(visitor: Visitor, Path(org): Path<String>, Query(query): Query<AuditQuery>) -> Answer {
     let org = org_of(&visitor, &org).await?;
     let cx = &visitor.0.cx;
-    let events = audit::list(cx, org.id, ENTRIES_MAX).await?;
+    let events = audit::list(cx, org.id, 0, &AuditFilter::default(), ENTRIES_MAX).await?;
     let names = org_names(&orgs::subtree(cx, org.id).await?);
     let users = user_names(&visitor, org.id).await;
     let (chain, chain_broken) = chain(&visitor, &org).await?;

@@ -4,7 +4,8 @@
 use crate::Web;
 use crate::auth::Visitor;
 use crate::problem::{PageFailure, status_of};
-use access::{Action, Role};
+use access::{Action, Builtin, PolicyRef};
+use app::orgs::Mine;
 use app::rows::Org;
 use app::{Cx, Failure, Kind, orgs, people};
 use askama::Template;
@@ -33,14 +34,14 @@ pub(super) enum Menu {
 
 /// Entry, last part of its path, label, and the action without which it is absent.
 const MENU: [(Menu, &str, &str, Action); 8] = [
-    (Menu::Overview, "overview", "Overview", Action::ReadUsage),
-    (Menu::Usage, "usage", "Usage", Action::ReadUsage),
-    (Menu::Papers, "papers", "Statements and invoices", Action::ReadCharges),
-    (Menu::Prices, "prices", "Prices", Action::ReadCharges),
-    (Menu::Tree, "tree", "Organisations", Action::ReadOrg),
-    (Menu::People, "people", "People", Action::ManagePeople),
-    (Menu::Keys, "keys", "Access keys", Action::ManageKeys),
-    (Menu::Sources, "sources", "S3 accounts", Action::ManageSources),
+    (Menu::Overview, "overview", "Overview", Action::UsageRead),
+    (Menu::Usage, "usage", "Usage", Action::UsageRead),
+    (Menu::Papers, "papers", "Statements and invoices", Action::InvoiceRead),
+    (Menu::Prices, "prices", "Prices", Action::RuleRead),
+    (Menu::Tree, "tree", "Organisations", Action::OrgRead),
+    (Menu::People, "people", "People", Action::UserRead),
+    (Menu::Keys, "keys", "Access keys", Action::S3ManageKeys),
+    (Menu::Sources, "sources", "S3 accounts", Action::SourceRead),
 ];
 
 /// Pages that share one menu entry: last part of the path, label, action.
@@ -48,13 +49,13 @@ pub(super) type Tabs = [(&'static str, &'static str, Action)];
 
 /// The tabs of the organisation pages.
 pub(super) const TREE_TABS: &Tabs =
-    &[("tree", "Organisations", Action::ReadOrg), ("audit", "Audit log", Action::ReadAudit)];
+    &[("tree", "Organisations", Action::OrgRead), ("audit", "Audit log", Action::AuditRead)];
 
 /// The tabs of the storage pages.
 pub(super) const STORAGE_TABS: &Tabs = &[
-    ("sources", "Accounts", Action::ManageSources),
-    ("buckets", "Buckets", Action::ManageSources),
-    ("quarantine", "Quarantine", Action::ManageSources),
+    ("sources", "Accounts", Action::SourceRead),
+    ("buckets", "Buckets", Action::SourceRead),
+    ("quarantine", "Quarantine", Action::SourceRead),
 ];
 
 /// A link of a menu or a row of tabs.
@@ -154,8 +155,9 @@ pub(super) async fn tabs(cx: &Cx, org: OrgId, list: &Tabs, current: &str) -> Vec
 
 /// The highest organisation that the visitor runs; `None` for somebody who is only a member.
 pub(super) async fn home_org(cx: &Cx) -> Result<Option<Org>, PageFailure> {
-    let runs = |roles: &[Role]| roles.iter().any(|role| *role != Role::Member);
-    Ok(orgs::mine(cx).await?.into_iter().find(|(_, roles)| runs(roles)).map(|(org, _)| org))
+    let member = PolicyRef::Builtin(Builtin::Member);
+    let runs = |mine: &Mine| mine.policies.iter().any(|(policy, _)| *policy != member);
+    Ok(orgs::mine(cx).await?.into_iter().find(runs).map(|mine| mine.org))
 }
 
 /// The organisation of a page. A malformed id is as unknown as one that never was.
@@ -291,7 +293,7 @@ pub(super) fn org_names(tree: &[Org]) -> BTreeMap<OrgId, String> {
 /// Names of the people at `org` and below, by id text; only the visitor's own where he may not see them.
 pub(super) async fn user_names(visitor: &Visitor, org: OrgId) -> BTreeMap<String, String> {
     let mut names = BTreeMap::new();
-    if may(&visitor.0.cx, Action::ManagePeople, org).await {
+    if may(&visitor.0.cx, Action::UserRead, org).await {
         let found = people::list(&visitor.0.cx, org).await.unwrap_or_default();
         names.extend(found.into_iter().map(|person| (person.user.id.to_string(), person.user.display_name)));
     }
@@ -302,15 +304,6 @@ pub(super) async fn user_names(visitor: &Visitor, org: OrgId) -> BTreeMap<String
 /// The name behind an id, or the id.
 pub(super) fn name_of(names: &BTreeMap<String, String>, id: &str) -> String {
     names.get(id).cloned().unwrap_or_else(|| id.to_owned())
-}
-
-/// A role in words.
-pub(super) fn role_words(role: Role) -> &'static str {
-    match role {
-        Role::Admin => "admin",
-        Role::DepartmentHead => "department head",
-        Role::Member => "member",
-    }
 }
 
 /// The console's address as this visitor reached it.

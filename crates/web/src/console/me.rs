@@ -1,17 +1,16 @@
 //! My page: my roles, my keys, my tokens, my buckets, my usage of this month.
 
 use super::figures::{CUT, FigureRow, HEADS, Sums, question};
-use super::frame::{
-    Answer, Choice, Empty, Page, Says, go, instant, mendable, own_url, parse, role_words, show, show_with,
-};
+use super::frame::{Answer, Choice, Empty, Page, Says, go, instant, mendable, own_url, parse, show, show_with};
 use super::keys::{Example, KeyRow, examples, key_row, receipt};
 use crate::Web;
 use crate::auth::Visitor;
 use crate::problem::PageFailure;
-use access::Role;
+use app::orgs::Mine;
 use app::rows::{AccessKey, Org, Token};
 use app::s3_session::{self, Bucket};
-use app::{Cx, Failure, keys, orgs, sign_in};
+use app::tokens::{self, NewToken};
+use app::{Cx, Failure, keys, orgs};
 use askama::Template;
 use axum::Router;
 use axum::extract::{Form, Path, State};
@@ -30,7 +29,7 @@ pub(super) fn router() -> Router<Web> {
 }
 
 struct RoleRow {
-    role: &'static str,
+    role: String,
     org: String,
 }
 
@@ -96,19 +95,19 @@ async fn me_page(web: &Web, visitor: &Visitor, status: StatusCode, says: Says, e
     let cx = &visitor.0.cx;
     let mine = orgs::mine(cx).await?;
     let keys = keys::mine(cx).await?;
-    let tokens = sign_in::tokens(cx).await?;
+    let tokens = tokens::mine(cx).await?;
     let names = names(cx, &mine, &keys).await;
     let users = BTreeMap::from([(visitor.0.user.id.to_string(), visitor.0.user.display_name.clone())]);
     let (rows, basis) = my_usage(cx, &mine).await?;
     let (buckets, bucket_faults) = my_buckets(cx, &mine).await;
     let choices: Vec<Choice> =
-        mine.iter().map(|(org, _)| Choice::new(org.id.to_string(), &org.name, &entry.key_org)).collect();
+        mine.iter().map(|mine| Choice::new(mine.org.id.to_string(), &mine.org.name, &entry.key_org)).collect();
     let page = MePage {
         page: Page::own(visitor, "My page").await?,
         says,
         name: visitor.0.user.display_name.clone(),
         email: visitor.0.user.email.clone(),
-        roles: mine.iter().flat_map(|(org, roles)| role_rows(org, roles)).collect(),
+        roles: mine.iter().flat_map(role_rows).collect(),
         empty: Empty::no_right(
             "You have no role at any organisation now. An admin who knows you can invite you again.",
         ),
@@ -132,13 +131,13 @@ async fn me_page(web: &Web, visitor: &Visitor, status: StatusCode, says: Says, e
     show_with(status, &page)
 }
 
-fn role_rows(org: &Org, roles: &[Role]) -> Vec<RoleRow> {
-    roles.iter().map(|role| RoleRow { role: role_words(*role), org: org.name.clone() }).collect()
+fn role_rows(mine: &Mine) -> Vec<RoleRow> {
+    mine.policies.iter().map(|(_, name)| RoleRow { role: name.clone(), org: mine.org.name.clone() }).collect()
 }
 
 /// Names of the organisations that the page mentions.
-async fn names(cx: &Cx, mine: &[(Org, Vec<Role>)], keys: &[AccessKey]) -> BTreeMap<OrgId, String> {
-    let mut names: BTreeMap<OrgId, String> = mine.iter().map(|(org, _)| (org.id, org.name.clone())).collect();
+async fn names(cx: &Cx, mine: &[Mine], keys: &[AccessKey]) -> BTreeMap<OrgId, String> {
+    let mut names: BTreeMap<OrgId, String> = mine.iter().map(|mine| (mine.org.id, mine.org.name.clone())).collect();
     for key in keys {
         if names.contains_key(&key.org) {
             continue;
@@ -166,10 +165,10 @@ fn token_row(token: &Token, now_us: i64) -> TokenRow {
 }
 
 /// A row for each organisation at which the visitor used something this month.
-async fn my_usage(cx: &Cx, mine: &[(Org, Vec<Role>)]) -> Result<(Vec<FigureRow>, Vec<String>), PageFailure> {
+async fn my_usage(cx: &Cx, mine: &[Mine]) -> Result<(Vec<FigureRow>, Vec<String>), PageFailure> {
     let mut rows = Vec::new();
     let mut basis = Vec::new();
-    for (org, _) in mine {
+    for Mine { org, .. } in mine {
         let mut asked = question("");
         asked.user = Some(cx.user()?);
         asked.by.dimensions = true;
@@ -188,9 +187,9 @@ async fn my_usage(cx: &Cx, mine: &[(Org, Vec<Role>)]) -> Result<(Vec<FigureRow>,
 }
 
 /// What the visitor sees through the gateway; one organisation that fails does not take the others along.
-async fn my_buckets(cx: &Cx, mine: &[(Org, Vec<Role>)]) -> (Vec<BucketRow>, Vec<String>) {
+async fn my_buckets(cx: &Cx, mine: &[Mine]) -> (Vec<BucketRow>, Vec<String>) {
     let (mut rows, mut faults) = (Vec::new(), Vec::new());
-    for (org, _) in mine {
+    for Mine { org, .. } in mine {
         match s3_session::my_buckets(cx, org.id).await {
             Ok(buckets) => rows.extend(buckets.iter().map(|bucket| bucket_row(org, bucket))),
             Err(failure) => faults.push(format!("Buckets at {}: {}", org.name, failure.text)),
@@ -284,7 +283,7 @@ async fn create_token(
 async fn make_token(cx: &Cx, form: &TokenForm) -> Result<(Token, String), Failure> {
     let wrong = |_| Failure::invalid("days", &form.days, "must be 1 to 365");
     let days = form.days.trim().parse::<i64>().map_err(wrong)?;
-    sign_in::create_token(cx, &form.name, days).await
+    tokens::create(cx, NewToken::whole(&form.name, days)).await
 }
 
 #[derive(Deserialize, Default)]
@@ -296,7 +295,7 @@ struct RevokeForm {
 async fn revoke_token(visitor: Visitor, Path(token): Path<String>, Form(form): Form<RevokeForm>) -> Answer {
     visitor.check_csrf(&form.csrf)?;
     let token: TokenId = parse(&token, "token")?;
-    sign_in::revoke_token(&visitor.0.cx, token).await?;
+    tokens::revoke_own(&visitor.0.cx, token).await?;
     go("/me")
 }
 
@@ -314,6 +313,14 @@ mod tests {
                 secret_hash: String::new(),
                 name: "ci".to_owned(),
                 created_us: 0,
+                kind: "personal".to_owned(),
+                scope_org: None,
+                actions: vec!["*".to_owned()],
+                prefix: String::new(),
+                proved_us: None,
+                last_used_us: None,
+                revoke_reason: String::new(),
+                created_by: String::new(),
                 expires_us,
                 revoked_us,
             };

@@ -68,10 +68,10 @@ async fn overview(visitor: Visitor, Path(org): Path<String>, Query(query): Query
     asked.by.dimensions = true;
     asked.daily = true;
     let usage = app::usage::ask(cx, org.id, asked).await?;
-    let sees_papers = may(cx, Action::ReadCharges, org.id).await;
+    let sees_papers = may(cx, Action::InvoiceRead, org.id).await;
     let papers = if sees_papers { bills::list(cx, org.id).await? } else { Vec::new() };
     let keys_href =
-        if may(cx, Action::ManageKeys, org.id).await { format!("/o/{}/keys", org.id) } else { String::new() };
+        if may(cx, Action::S3ManageKeys, org.id).await { format!("/o/{}/keys", org.id) } else { String::new() };
     let page = Page::at(&visitor, &org, Menu::Overview, "Overview").await;
     let names = org_names(&tree);
     let view = View::new(&org, &tree, &usage)?;

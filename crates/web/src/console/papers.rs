@@ -89,7 +89,7 @@ async fn papers_page(
     let cx = &visitor.0.cx;
     let listed = bills::list(cx, org.id).await?;
     let names = org_names(&orgs::subtree(cx, org.id).await?);
-    let closes = may(cx, Action::CloseBooks, org.id).await;
+    let closes = may(cx, Action::InvoiceCreate, org.id).await;
     let empty = if closes {
         Empty::nothing_yet("A month becomes papers when it is closed, with the form on this page.", "", "")
     } else {

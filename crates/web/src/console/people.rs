@@ -1,13 +1,12 @@
 //! People of an organisation: who has which role, who was invited, and the link that is shown once.
 
 use super::frame::{
-    Answer, Choice, Empty, Menu, Page, Says, go, instant, may, mendable, org_of, own_url, parse, role_words, show,
-    show_with,
+    Answer, Choice, Empty, Menu, Page, Says, go, instant, mendable, org_of, own_url, parse, show, show_with,
 };
 use crate::Web;
 use crate::auth::Visitor;
-use access::{Action, Role};
-use app::people::{self, Person};
+use access::PolicyRef;
+use app::people::{self, Given, Person};
 use app::rows::{Invitation, Org};
 use app::{Cx, Failure};
 use askama::Template;
@@ -37,7 +36,7 @@ struct PersonRow {
 
 struct InvitationRow {
     email: String,
-    role: &'static str,
+    role: String,
     made: String,
     ends: String,
 }
@@ -78,45 +77,41 @@ async fn people_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Say
 }
 
 fn person_row(person: &Person, org: OrgId) -> PersonRow {
-    let has_role_here = person.roles.iter().any(|(_, place, _)| *place == org);
-    let words = |(role, _, name): &(Role, OrgId, String)| format!("{} at {name}", role_words(*role));
+    let is_member_here = person.memberships.iter().any(|(place, ..)| *place == org);
+    let member = |(_, name, _): &(OrgId, String, String)| format!("member of {name}");
+    let words = |given: &Given| format!("{} at {}", given.name, given.org_name);
+    let roles = person.memberships.iter().map(member).chain(person.given.iter().map(words)).collect();
     PersonRow {
         name: person.user.display_name.clone(),
         email: person.user.email.clone(),
         state: person.user.state.clone(),
         active: person.user.state == "active",
-        roles: person.roles.iter().map(words).collect(),
-        remove_href: if has_role_here { format!("/o/{org}/people/{}/remove", person.user.id) } else { String::new() },
+        roles,
+        remove_href: if is_member_here { format!("/o/{org}/people/{}/remove", person.user.id) } else { String::new() },
     }
 }
 
 fn invitation_row(invitation: &Invitation) -> InvitationRow {
     InvitationRow {
         email: invitation.email.clone(),
-        role: role_words(invitation.role),
+        role: policy_words(invitation),
         made: instant(invitation.created_us),
         ends: instant(invitation.expires_us),
     }
 }
 
-/// The roles that the visitor may give: nobody gives what he does not hold.
-async fn roles(cx: &Cx, org: OrgId, chosen: &str) -> Vec<Choice> {
-    let mut found = Vec::new();
-    for role in [Role::Member, Role::DepartmentHead, Role::Admin] {
-        if holds_all(cx, org, role).await {
-            found.push(Choice::new(role.code(), role_words(role), chosen));
-        }
+/// Name of the policy that an invitation gives.
+fn policy_words(invitation: &Invitation) -> String {
+    match invitation.policy {
+        PolicyRef::Builtin(builtin) => builtin.words().to_owned(),
+        PolicyRef::Custom(id) => id.to_string(),
     }
-    found
 }
 
-async fn holds_all(cx: &Cx, org: OrgId, role: Role) -> bool {
-    for action in Action::ALL {
-        if role.allows(action) && !may(cx, action, org).await {
-            return false;
-        }
-    }
-    true
+/// The policies that the visitor may give; the weakest one first, so that nobody makes an admin by a slip.
+async fn roles(cx: &Cx, org: OrgId, chosen: &str) -> Vec<Choice> {
+    let found = people::givable(cx, org).await.unwrap_or_default();
+    found.iter().rev().map(|givable| Choice::new(givable.policy.to_string(), &givable.name, chosen)).collect()
 }
 
 #[derive(Deserialize, Default)]
@@ -133,7 +128,7 @@ struct InviteForm {
 struct InvitedPage {
     page: Page,
     email: String,
-    role: &'static str,
+    role: String,
     link: String,
     ends: String,
     back_href: String,
@@ -157,8 +152,8 @@ async fn invite(
     };
     show(&InvitedPage {
         page: Page::at(&visitor, &org, Menu::People, "Invitation").await,
+        role: policy_words(&invitation),
         email: invitation.email,
-        role: role_words(invitation.role),
         link: format!("{}/join?secret={secret}", own_url(&web, &headers)),
         ends: instant(invitation.expires_us),
         back_href: format!("/o/{}/people", org.id),
@@ -166,8 +161,8 @@ async fn invite(
 }
 
 async fn send(visitor: &Visitor, org: OrgId, form: &InviteForm) -> Result<(Invitation, String), Failure> {
-    let role = people::parse_role(&form.role)?;
-    people::invite(&visitor.0.cx, org, &form.email, role).await
+    let policy = people::parse_policy(&form.role)?;
+    people::invite(&visitor.0.cx, org, &form.email, policy, people::usual_reach(policy)).await
 }
 
 #[derive(Deserialize, Default)]

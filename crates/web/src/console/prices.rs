@@ -156,7 +156,7 @@ async fn prices_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Say
 /// Prices of an edge are set by its seller.
 async fn may_set(visitor: &Visitor, org: &Org) -> bool {
     match org.parent {
-        Some(seller) => may(&visitor.0.cx, Action::ManagePrices, seller).await,
+        Some(seller) => may(&visitor.0.cx, Action::RuleWrite, seller).await,
         None => false,
     }
 }

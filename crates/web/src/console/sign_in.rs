@@ -2,7 +2,7 @@
 
 use super::frame::{Answer, Page, Says, go, home_org, mendable, show, show_with};
 use crate::Web;
-use crate::auth::{Visitor, cookie_name, session_secret};
+use crate::auth::{From, Visitor, cookie_name, session_secret};
 use crate::problem::{PageFailure, status_of};
 use app::{Failure, Kind, people};
 use askama::Template;
@@ -18,6 +18,7 @@ pub(super) fn router() -> Router<Web> {
         .route("/", get(start))
         .route("/sign-in", get(sign_in_form).post(sign_in))
         .route("/sign-out", post(sign_out))
+        .route("/prove", get(prove_form).post(prove))
         .route("/join", get(join_form).post(join))
 }
 
@@ -56,8 +57,8 @@ struct SignInForm {
     password: String,
 }
 
-async fn sign_in(State(web): State<Web>, Form(form): Form<SignInForm>) -> Answer {
-    match app::sign_in::sign_in(&web.app, &form.email, &form.password).await {
+async fn sign_in(State(web): State<Web>, From(client): From, Form(form): Form<SignInForm>) -> Answer {
+    match app::sign_in::sign_in(&web.app, &form.email, &form.password, &client).await {
         Ok((secret, _)) => {
             let mut response = Redirect::to("/").into_response();
             response.headers_mut().insert(header::SET_COOKIE, cookie(&web, &secret, "")?);
@@ -100,6 +101,57 @@ async fn sign_out(
     Ok(response)
 }
 
+/// Where somebody proves once more who he is, before an act that wants it.
+#[derive(Template)]
+#[template(path = "console/prove.html")]
+struct ProvePage {
+    page: Page,
+    says: Says,
+    next: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ProveForm {
+    csrf: String,
+    next: String,
+    password: String,
+}
+
+/// Only a page of this site is gone to afterwards.
+fn own_page(next: &str) -> String {
+    let plain = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n', ':']);
+    if plain { next.to_owned() } else { "/".to_owned() }
+}
+
+async fn prove_form(visitor: Visitor, Query(form): Query<ProveForm>) -> Answer {
+    let page = Page::own(&visitor, "Prove who you are").await?;
+    show(&ProvePage { page, says: Says::default(), next: own_page(&form.next) })
+}
+
+async fn prove(
+    State(web): State<Web>,
+    visitor: Visitor,
+    From(client): From,
+    headers: HeaderMap,
+    Form(form): Form<ProveForm>,
+) -> Answer {
+    visitor.check_csrf(&form.csrf)?;
+    let secret = session_secret(&headers, web.https).unwrap_or_default();
+    match app::sign_in::prove(&web.app, &secret, &form.password, &client).await {
+        Ok(fresh) => {
+            let mut response = Redirect::to(&own_page(&form.next)).into_response();
+            response.headers_mut().insert(header::SET_COOKIE, cookie(&web, &fresh, "")?);
+            Ok(response)
+        }
+        Err(failure) => {
+            let (status, says) = mendable(failure)?;
+            let page = Page::own(&visitor, "Prove who you are").await?;
+            show_with(status, &ProvePage { page, says, next: own_page(&form.next) })
+        }
+    }
+}
+
 #[derive(Template)]
 #[template(path = "console/join.html")]
 struct JoinPage {
@@ -131,7 +183,8 @@ fn join_page(status: StatusCode, says: Says, form: JoinForm) -> Answer {
 }
 
 async fn join(State(web): State<Web>, Form(form): Form<JoinForm>) -> Answer {
-    match people::accept(&web.app, &form.secret, &form.name, &form.password).await {
+    let joiner = people::Joiner { email: None, name: &form.name, password: &form.password };
+    match people::accept(&web.app, &form.secret, joiner).await {
         Ok(_) => go("/sign-in?joined=1"),
         Err(failure) => {
             let (status, says) = mendable(failure)?;

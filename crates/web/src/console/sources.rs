@@ -160,7 +160,7 @@ fn new_account(form: &AccountForm) -> NewAccount {
 /// organisations at which the visitor has a role.
 pub(super) async fn linkable(cx: &Cx, org: OrgId) -> Result<Vec<Account>, PageFailure> {
     let mut found = sources::list(cx, org).await?;
-    for (place, _) in orgs::mine(cx).await? {
+    for app::orgs::Mine { org: place, .. } in orgs::mine(cx).await? {
         // Where he has no right to the accounts, there are none to offer.
         let more = sources::list(cx, place.id).await.unwrap_or_default();
         found.extend(more);

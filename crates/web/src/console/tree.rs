@@ -82,7 +82,7 @@ async fn tree_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Says,
         tabs: tabs(cx, org.id, TREE_TABS, "tree").await,
         says,
         rows: rows(org.id, &found),
-        creates: may(cx, Action::ManageOrg, org.id).await,
+        creates: may(cx, Action::OrgCreateChild, org.id).await,
         create_href: format!("/o/{}/tree", org.id),
         kinds: choices(&KINDS, &entry.kind),
         entry,
@@ -146,6 +146,7 @@ async fn create_child(visitor: &Visitor, parent: OrgId, form: &ChildForm) -> Res
         address: form.address.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect(),
         currency: currency(form.currency.trim())?,
         zone: zone(form.zone.trim())?,
+        ..NewOrg::default()
     };
     orgs::create_child(&visitor.0.cx, parent, new).await
 }
@@ -170,16 +171,8 @@ mod tests {
 
     #[test]
     fn children_stand_under_their_parents() {
-        let org = |id: u128, parent: u128, name: &str| Org {
-            id: OrgId(id),
-            parent: Some(OrgId(parent)),
-            kind: "department".to_owned(),
-            name: name.to_owned(),
-            address: Vec::new(),
-            currency: Currency::EUR,
-            zone: Zone::utc(),
-            invoice_kind: InvoiceKind::Statement,
-            created_us: 0,
+        let org = |id: u128, parent: u128, name: &str| {
+            Org::new(OrgId(id), Some(OrgId(parent)), "department", name, Currency::EUR, Zone::utc())
         };
         let found = [org(1, 9, "top"), org(2, 1, "b"), org(3, 1, "a"), org(4, 2, "c")];
         let seen: Vec<_> = rows(OrgId(1), &found).into_iter().map(|row| (row.name, row.depth)).collect();

@@ -73,8 +73,8 @@ async fn explorer(visitor: Visitor, Path(org): Path<String>, Query(query): Query
     let usage = app::usage::ask(cx, org.id, asked).await?;
     let namer = Namer::new(&visitor, &org, by.0).await?;
     let page = Page::at(&visitor, &org, Menu::Usage, "Usage").await;
-    let keys_href = href_if(&visitor, Action::ManageKeys, &org, "keys").await;
-    let quarantine_href = href_if(&visitor, Action::ManageSources, &org, "quarantine").await;
+    let keys_href = href_if(&visitor, Action::S3ManageKeys, &org, "keys").await;
+    let quarantine_href = href_if(&visitor, Action::SourceRead, &org, "quarantine").await;
 
     let groups = if meter.is_some() { grouped(&usage, &namer) } else { Vec::new() };
     let empty = match &meter {

@@ -1,0 +1,67 @@
+//! Where: an organisation with what the way down to it says about it.
+
+use crate::action::{Actions, Products};
+use crate::cost::Costs;
+use crate::policy::{Effect, Policy};
+use base::{GuardRailId, OrgId, RealmId};
+use std::sync::Arc;
+
+/// A policy laid on an organisation and everything below it. What it denies is denied to everybody; if it
+/// allows anything, what it does not allow is denied too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuardRail {
+    /// Which.
+    pub id: GuardRailId,
+    /// What it says.
+    pub policy: Arc<Policy>,
+}
+
+impl GuardRail {
+    /// What it refuses to everybody, whatever the facts.
+    #[must_use]
+    pub fn refuses(&self) -> Actions {
+        let (allow, deny) = self.policy.plain();
+        let bounds = self.policy.statements.iter().any(|statement| statement.effect == Effect::Allow);
+        if bounds { deny | !(allow | self.policy.allows_at_most()) } else { deny }
+    }
+}
+
+/// Where: the way from the root down to an organisation, itself included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The realm.
+    pub realm: RealmId,
+    /// Root first, the organisation last. Never empty.
+    pub path: Vec<OrgId>,
+    /// How many organisations of the path stand above the first suspended one; `None` if none is.
+    pub suspended_from: Option<usize>,
+    /// The products that it and every organisation above it has.
+    pub products: Products,
+    /// The costs that its people may be shown.
+    pub costs: Costs,
+    /// Guard-rails of the path.
+    pub guards: Vec<GuardRail>,
+}
+
+impl Place {
+    /// A place where nothing is switched off, hidden or guarded.
+    #[must_use]
+    pub fn open(realm: RealmId, path: Vec<OrgId>) -> Self {
+        Self { realm, path, suspended_from: None, products: Products::ALL, costs: Costs::ALL, guards: Vec::new() }
+    }
+
+    /// The organisation itself.
+    ///
+    /// # Panics
+    /// When the path is empty, which only a bug can make.
+    #[must_use]
+    pub fn org(&self) -> OrgId {
+        *self.path.last().expect("a place has a path")
+    }
+
+    /// Whether `org` is the place or above it.
+    #[must_use]
+    pub fn is_at_or_below(&self, org: OrgId) -> bool {
+        self.path.contains(&org)
+    }
+}

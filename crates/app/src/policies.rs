@@ -1,0 +1,361 @@
+//! Custom policies, guard-rails, and the answer to "who can do what, and why".
+
+use crate::cx::{Cx, actor_of};
+use crate::failure::Failure;
+use crate::{admins, audit, orgs, people};
+use access::policy::{Document, Effect, check};
+use access::{Action, Actions, Ask, Binding, Builtin, Judged, Level, Policy, PolicyRef, Propagate, explain};
+use base::{GuardRailId, OrgId, PolicyId, UserId};
+use serde::Serialize;
+use std::sync::Arc;
+use store::policies::{self, StoredPolicy};
+use store::{Tx, epoch};
+
+/// Custom policies of one organisation at most.
+const POLICIES_MAX: usize = 1_000;
+
+/// A policy as it can be used.
+pub(crate) async fn load(tx: &mut Tx, policy: PolicyRef) -> Result<Policy, Failure> {
+    match policy {
+        PolicyRef::Builtin(builtin) => Ok(builtin.policy()),
+        PolicyRef::Custom(id) => {
+            let stored = policies::get(tx, id).await?;
+            let statements = check(&stored.document)?;
+            Ok(Policy { reference: policy, name: stored.name, level: stored.level, statements })
+        }
+    }
+}
+
+/// What a policy may allow and deny. One of another part of the tree is unknown.
+pub(crate) async fn rights_of(tx: &mut Tx, policy: PolicyRef, org: OrgId) -> Result<(Actions, Actions), Failure> {
+    if let PolicyRef::Custom(id) = policy {
+        let owner = policies::get(tx, id).await?.org;
+        if !store::orgs::path(tx, org).await?.contains(&owner) {
+            return Err(Failure::not_found("policy"));
+        }
+    }
+    let policy = load(tx, policy).await?;
+    let of = |effect| {
+        let statements = policy.statements.iter().filter(|statement| statement.effect == effect);
+        statements.fold(Actions::NONE, |set, statement| set | statement.actions)
+    };
+    Ok((of(Effect::Allow), of(Effect::Deny)))
+}
+
+/// A policy's name for people.
+pub(crate) async fn name_of(tx: &mut Tx, policy: PolicyRef) -> Result<String, Failure> {
+    match policy {
+        PolicyRef::Builtin(builtin) => Ok(builtin.words().to_owned()),
+        PolicyRef::Custom(id) => Ok(policies::get(tx, id).await?.name),
+    }
+}
+
+/// Custom policies that can be given at `org`: its own and those from above.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<StoredPolicy>, Failure> {
+    let grant = cx.allow(Action::PolicyRead, org).await?;
+    let mut tx = cx.app.store.read(&grant).await?;
+    Ok(policies::usable_at(&mut tx, org).await?)
+}
+
+/// One custom policy that can be given at `org`.
+///
+/// # Errors
+/// [`crate::Kind::NotFound`].
+pub async fn get(cx: &Cx, org: OrgId, policy: PolicyId) -> Result<StoredPolicy, Failure> {
+    let found = list(cx, org).await?.into_iter().find(|found| found.id == policy);
+    found.ok_or_else(|| Failure::not_found("policy"))
+}
+
+/// Makes a policy. It gives nobody anything until it is given.
+///
+/// # Errors
+/// [`Failure`] naming the field at fault.
+pub async fn create(
+    cx: &Cx,
+    org: OrgId,
+    name: &str,
+    level: Level,
+    document: Document,
+) -> Result<StoredPolicy, Failure> {
+    orgs::check_name("name", name)?;
+    check(&document)?;
+    let grant = cx.allow(Action::PolicyWrite, org).await?;
+    let mut tx = cx.app.store.write(&grant).await?;
+    epoch::bump(&mut tx).await?;
+    let own = policies::usable_at(&mut tx, org).await?.iter().filter(|policy| policy.org == org).count();
+    if own >= POLICIES_MAX {
+        return Err(Failure::conflict("an organisation can have 1,000 policies"));
+    }
+    let policy = StoredPolicy {
+        id: PolicyId(cx.app.fresh()),
+        org,
+        name: name.trim().to_owned(),
+        level,
+        version: 1,
+        document,
+        created_us: cx.now_us(),
+    };
+    policies::insert(&mut tx, &policy).await.map_err(|error| taken(error, name))?;
+    audit::note(cx, &mut tx, org, "policy.create", &policy.id.to_string(), serde_json::to_value(&policy)?).await?;
+    tx.commit().await?;
+    Ok(policy)
+}
+
+fn taken(error: store::StoreError, name: &str) -> Failure {
+    match error {
+        store::StoreError::Conflict(_) => {
+            Failure::conflict(format!("name: {:?} is taken by a policy here", name.trim())).coded("name_taken")
+        }
+        other => other.into(),
+    }
+}
+
+/// A change of a policy. What is left out stays.
+#[derive(Debug, Clone, Default)]
+pub struct PolicyChange {
+    /// The version that was read: another one means that somebody was faster.
+    pub version: i64,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its level, which cannot change.
+    pub level: Option<Level>,
+    /// What it says.
+    pub document: Option<Document>,
+}
+
+/// Changes a policy of `org`; everybody who holds it has what it says now. Who changes it must hold what it
+/// gives, before and after.
+///
+/// # Errors
+/// [`Failure`] naming the field at fault.
+pub async fn update(cx: &Cx, org: OrgId, policy: PolicyId, change: PolicyChange) -> Result<StoredPolicy, Failure> {
+    let grant = cx.allow(Action::PolicyWrite, org).await?;
+    let mut tx = cx.app.store.write(&grant).await?;
+    epoch::bump(&mut tx).await?;
+    let before = own(&mut tx, org, policy).await?;
+    if change.level.is_some_and(|level| level != before.level) {
+        let level = change.level.unwrap_or(before.level);
+        return Err(Failure::invalid("level", level.code(), "cannot change: make another policy").coded("immutable"));
+    }
+    if change.version != before.version {
+        return Err(Failure::conflict(format!("version: {} is not the newest, {}", change.version, before.version)));
+    }
+    let mut after = StoredPolicy { version: before.version + 1, ..before.clone() };
+    if let Some(name) = change.name {
+        orgs::check_name("name", &name)?;
+        after.name = name.trim().to_owned();
+    }
+    if let Some(document) = change.document {
+        check(&document)?;
+        after.document = document;
+    }
+    check_holding(cx, &mut tx, &before).await?;
+    policies::update(&mut tx, &after, before.version).await.map_err(|error| taken(error, &after.name))?;
+    check_holding(cx, &mut tx, &after).await?;
+    check_guards(&mut tx, &after).await?;
+    let detail = serde_json::json!({ "before": before, "after": after });
+    audit::note(cx, &mut tx, org, "policy.update", &policy.to_string(), detail).await?;
+    tx.commit().await?;
+    cx.app.caches.clear();
+    Ok(after)
+}
+
+async fn own(tx: &mut Tx, org: OrgId, policy: PolicyId) -> Result<StoredPolicy, Failure> {
+    let found = policies::get(tx, policy).await?;
+    if found.org == org { Ok(found) } else { Err(Failure::not_found("policy")) }
+}
+
+/// Whoever changes what others hold must hold it himself, where it is his to give.
+async fn check_holding(cx: &Cx, tx: &mut Tx, policy: &StoredPolicy) -> Result<(), Failure> {
+    if policies::uses(tx, policy.id).await? == 0 {
+        return Ok(());
+    }
+    people::check_giving(cx, tx, PolicyRef::Custom(policy.id), Propagate::Subtree, policy.org).await
+}
+
+/// Deletes a policy. One that somebody holds is refused unless it is to be taken from everybody.
+///
+/// # Errors
+/// [`crate::Kind::Conflict`] when it is in use.
+pub async fn delete(cx: &Cx, org: OrgId, policy: PolicyId, detach: bool) -> Result<(), Failure> {
+    let grant = cx.allow(Action::PolicyWrite, org).await?;
+    let mut tx = cx.app.store.write(&grant).await?;
+    epoch::bump(&mut tx).await?;
+    let found = own(&mut tx, org, policy).await?;
+    let uses = policies::uses(&mut tx, policy).await?;
+    if uses > 0 && !detach {
+        let text = format!("policy_in_use: {uses} people, groups or guard-rails have it; detach it first");
+        return Err(Failure::conflict(text).coded("policy_in_use"));
+    }
+    check_holding(cx, &mut tx, &found).await?;
+    policies::detach(&mut tx, policy).await?;
+    policies::delete(&mut tx, policy).await?;
+    for place in store::bindings::orgs_with_own_admins(&mut tx).await? {
+        admins::check(&mut tx, place, cx.now_us()).await?;
+    }
+    audit::note(cx, &mut tx, org, "policy.delete", &policy.to_string(), serde_json::json!({ "name": found.name }))
+        .await?;
+    tx.commit().await?;
+    cx.app.caches.clear();
+    Ok(())
+}
+
+/// Guard-rails on the way to `org`: who laid it, which, the policy's name.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn guards(cx: &Cx, org: OrgId) -> Result<Vec<(OrgId, GuardRailId, String)>, Failure> {
+    let grant = cx.allow(Action::PolicyRead, org).await?;
+    let mut tx = cx.app.store.read(&grant).await?;
+    let found = policies::guards_on(&mut tx, org).await?;
+    Ok(found.into_iter().map(|(laid_by, guard)| (laid_by, guard.id, guard.policy.name.clone())).collect())
+}
+
+/// Lays a policy on `org` and everything below it: what it denies is denied to everybody.
+///
+/// # Errors
+/// [`Failure`]; a guard-rail that could never be lifted again is refused.
+pub async fn lay_guard(cx: &Cx, org: OrgId, policy: PolicyId) -> Result<GuardRailId, Failure> {
+    let grant = cx.allow(Action::PolicyGuard, org).await?;
+    let mut tx = cx.app.store.write(&grant).await?;
+    epoch::bump(&mut tx).await?;
+    let id = GuardRailId(cx.app.fresh());
+    rights_of(&mut tx, PolicyRef::Custom(policy), org).await?;
+    policies::guard(&mut tx, id, org, policy, cx.now_us()).await?;
+    let stored = policies::get(&mut tx, policy).await?;
+    check_guards(&mut tx, &stored).await?;
+    audit::note(cx, &mut tx, org, "policy.guard", &policy.to_string(), serde_json::json!({ "guard_rail": id })).await?;
+    tx.commit().await?;
+    Ok(id)
+}
+
+/// A guard-rail must leave the way to lift it open.
+async fn check_guards(tx: &mut Tx, policy: &StoredPolicy) -> Result<(), Failure> {
+    let loaded = load(tx, PolicyRef::Custom(policy.id)).await?;
+    let guard = access::GuardRail { id: GuardRailId(0), policy: Arc::new(loaded) };
+    let laid = policies::guards_on(tx, policy.org).await?;
+    let is_laid = laid.iter().any(|(_, found)| found.policy.reference == PolicyRef::Custom(policy.id));
+    if is_laid && guard.refuses().has(Action::PolicyGuard) {
+        return Err(Failure::invalid("policy", &policy.name, "denies policy:guard, so nobody could lift it again"));
+    }
+    Ok(())
+}
+
+/// Lifts a guard-rail that `org` laid.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn lift_guard(cx: &Cx, org: OrgId, guard: GuardRailId) -> Result<(), Failure> {
+    let grant = cx.allow(Action::PolicyGuard, org).await?;
+    let mut tx = cx.app.store.write(&grant).await?;
+    epoch::bump(&mut tx).await?;
+    if policies::unguard(&mut tx, org, guard).await? == 0 {
+        return Err(Failure::not_found("guard-rail"));
+    }
+    audit::note(cx, &mut tx, org, "policy.unguard", &guard.to_string(), serde_json::json!({})).await?;
+    Ok(tx.commit().await?)
+}
+
+/// The answer to "can he do this, and why?".
+#[derive(Debug, Clone, Serialize)]
+pub struct Explanation {
+    /// Who.
+    pub user: UserId,
+    /// His name.
+    pub name: String,
+    /// Whether he can.
+    pub allowed: bool,
+    /// Why not, in words; empty when he can.
+    pub reason: String,
+    /// Every statement that speaks about the act there.
+    pub statements: Vec<Reason>,
+}
+
+/// One statement that speaks about an act.
+#[derive(Debug, Clone, Serialize)]
+pub struct Reason {
+    /// Which policy it stands in.
+    pub policy: String,
+    /// That policy's name.
+    pub name: String,
+    /// Where it was given; empty if the viewer may not know the place.
+    pub org: String,
+    /// Allow or deny.
+    pub effect: Effect,
+    /// Whether it holds.
+    pub holds: bool,
+}
+
+/// Says for each person at `org` and below whether he can do `action` there, and why: with what everybody
+/// has now, or as if `draft` were given to `holder` at `org`. Changes nothing.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn who_can(
+    cx: &Cx,
+    org: OrgId,
+    action: Action,
+    resource: &str,
+    draft: Option<(&Document, UserId)>,
+) -> Result<Vec<Explanation>, Failure> {
+    cx.allow(Action::PolicyRead, org).await?;
+    let grant = cx.allow(Action::UserRead, org).await?;
+    let place = cx.place(org).await?;
+    let mut tx = cx.app.store.read(&grant).await?;
+    let mut names = store::users::below(&mut tx, org).await?;
+    names.truncate(500);
+    let fresh = access::Context { now_us: cx.now_us(), proved_us: Some(cx.now_us()), ..access::Context::default() };
+    let mut found = Vec::new();
+    for user in names {
+        let mut actor = actor_of(&cx.app, &mut tx, user.id).await?;
+        if let Some((document, holder)) = draft
+            && holder == user.id
+        {
+            let policy = Policy {
+                reference: PolicyRef::Custom(PolicyId(0)),
+                name: "this draft".to_owned(),
+                level: Level::Org,
+                statements: check(document)?,
+            };
+            let given =
+                Binding { policy: Arc::new(policy), ..Binding::builtin(Builtin::Member, org, Propagate::Subtree) };
+            let mut bindings: Vec<Binding> = actor
+                .bindings()
+                .iter()
+                .filter(|b| b.policy.reference != PolicyRef::Builtin(Builtin::Member))
+                .cloned()
+                .collect();
+            bindings.push(given);
+            actor = Arc::new(access::Actor::new(actor.identity.clone(), actor.memberships().to_vec(), bindings));
+        }
+        let ask = Ask { action, resource, product: None };
+        let (answer, judged) = explain(&actor, &ask, &place, &fresh);
+        found.push(Explanation {
+            user: user.id,
+            name: user.display_name,
+            allowed: answer.is_ok(),
+            reason: answer.err().map(|denied| denied.to_string()).unwrap_or_default(),
+            statements: judged.into_iter().map(|line| reason(&place, org, cx, line)).collect(),
+        });
+    }
+    Ok(found)
+}
+
+/// A place above the viewer's own reach is not named.
+fn reason(place: &access::Place, org: OrgId, cx: &Cx, line: Judged) -> Reason {
+    let seen = cx.actor.as_ref().is_none_or(|actor| {
+        let first = place.path.iter().position(|org| actor.bindings().iter().any(|binding| binding.scope == *org));
+        let at = place.path.iter().position(|org| *org == line.scope);
+        line.scope == org || at >= first
+    });
+    Reason {
+        policy: line.policy.to_string(),
+        name: line.name,
+        org: if seen { line.scope.to_string() } else { String::new() },
+        effect: line.effect,
+        holds: line.holds,
+    }
+}
