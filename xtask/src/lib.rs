@@ -179,8 +179,8 @@ fn test_modules(files: &[PathBuf]) -> Result<Vec<String>> {
 fn words(krate: &str, root: &Path, file: &Path, test_module: bool, found: &mut Vec<String>) -> Result<()> {
     let text = std::fs::read_to_string(file)?;
     let shown = file.strip_prefix(root).unwrap_or(file).display();
-    let in_tests =
-        test_module || file.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "examples");
+    let in_tests = test_module
+        || file.components().any(|part| ["tests", "examples", "benches"].iter().any(|name| part.as_os_str() == *name));
     let tests_from = text.find("#[cfg(test)]").unwrap_or(text.len());
     let mut place = 0;
     for (no, line) in text.lines().enumerate() {

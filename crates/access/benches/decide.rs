@@ -32,7 +32,6 @@ fn decisions(c: &mut Criterion) {
     });
     let mut nanos: Vec<u128> = (0..1_000_000)
         .map(|_| {
-            #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
             let began = Instant::now();
             black_box(decide(black_box(&actor), &yes, black_box(&place), &context).is_ok());
             began.elapsed().as_nanos()

@@ -15,7 +15,9 @@ pub struct Candidate {
     pub is_member: bool,
     /// He has a password, a passkey or a working identity provider.
     pub can_sign_in: bool,
-    /// When what he was given ends.
+    /// When what he was given begins.
+    pub not_before_us: Option<i64>,
+    /// When it ends.
     pub not_after_us: Option<i64>,
 }
 
@@ -27,6 +29,7 @@ impl Candidate {
             && self.is_active
             && self.is_member
             && self.can_sign_in
+            && self.not_before_us.is_none_or(|from| from <= at_us)
             && self.not_after_us.is_none_or(|until| at_us < until)
     }
 }
@@ -47,6 +50,7 @@ mod tests {
         is_active: true,
         is_member: true,
         can_sign_in: true,
+        not_before_us: None,
         not_after_us: None,
     };
 
@@ -58,6 +62,7 @@ mod tests {
             (Candidate { is_active: false, ..GOOD }, false),
             (Candidate { is_member: false, ..GOOD }, false),
             (Candidate { can_sign_in: false, ..GOOD }, false),
+            (Candidate { not_before_us: Some(11), ..GOOD }, false),
             (Candidate { not_after_us: Some(11), ..GOOD }, true),
             (Candidate { not_after_us: Some(10), ..GOOD }, false),
         ] {

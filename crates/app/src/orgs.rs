@@ -114,9 +114,7 @@ pub async fn create_child(cx: &Cx, parent: OrgId, new: NewOrg) -> Result<Org, Fa
             new.zone.unwrap_or(above.zone),
         )
     };
-    if let Some(slug) = new.slug {
-        org.slug = slug;
-    }
+    org.slug = free_slug(&mut tx, parent, &org, new.slug).await?;
     orgs::insert(&mut tx, &org).await.map_err(|error| taken(error, &org))?;
     for product in Product::ALL {
         products::set(&mut tx, org.id, product, given.has(product)).await?;
@@ -126,6 +124,26 @@ pub async fn create_child(cx: &Cx, parent: OrgId, new: NewOrg) -> Result<Org, Fa
     audit::note(cx, &mut tx, org.id, "org.create", &org.id.to_string(), detail).await?;
     tx.commit().await?;
     Ok(org)
+}
+
+/// The slug that was asked for, or one made from the name that no sibling has.
+async fn free_slug(tx: &mut Tx, parent: OrgId, org: &Org, asked: Option<String>) -> Result<String, Failure> {
+    let wanted = asked.clone().unwrap_or_else(|| org.slug.clone());
+    let (name_taken, mut slug_taken) = orgs::sibling_has(tx, parent, &org.name, &wanted).await?;
+    if name_taken {
+        return Err(Failure::conflict(format!("name: {:?} is taken by a sibling", org.name)).coded("name_taken"));
+    }
+    if asked.is_some() && slug_taken {
+        return Err(Failure::conflict(format!("slug: {wanted:?} is taken by a sibling")).coded("slug_taken"));
+    }
+    let mut slug = wanted.clone();
+    let mut turn = 2;
+    while slug_taken {
+        slug = format!("{}-{turn}", &wanted[..wanted.len().min(57)]);
+        turn += 1;
+        (_, slug_taken) = orgs::sibling_has(tx, parent, &org.name, &slug).await?;
+    }
+    Ok(slug)
 }
 
 async fn given_products(tx: &mut Tx, parent: OrgId, asked: Option<Vec<Product>>) -> Result<Products, Failure> {

@@ -196,6 +196,15 @@ pub async fn by_session(app: &Arc<App>, secret: &str, client: &Client) -> Result
     Ok(SignedIn { cx, user, csrf: session.csrf, limited_to: session.limited_to })
 }
 
+/// What a user holds at this moment: for programs that act for him in the same process.
+///
+/// # Errors
+/// [`Kind::NotFound`].
+pub async fn actor_now(app: &App, realm: RealmId, user: base::UserId) -> Result<Arc<access::Actor>, Failure> {
+    let mut tx = app.store.read(&decide_job(realm, realm.root())).await?;
+    actor_of(app, &mut tx, user).await
+}
+
 /// Proves once more who one is, by password. The session goes on under a new secret, which is the result.
 ///
 /// # Errors

@@ -204,7 +204,7 @@ pub async fn set_end(tx: &mut Tx, id: BindingId, not_after_us: Option<i64>) -> R
 /// Everybody who was given Organization Admin at `org` itself, by himself or through a group.
 pub async fn admins(tx: &mut Tx, org: OrgId) -> Result<Vec<Candidate>, StoreError> {
     let sql = scoped!(
-        "select b.user_id, b.not_after_us, u.kind, u.state, m.state as member_state,
+        "select b.user_id, b.not_before_us, b.not_after_us, u.kind, u.state, m.state as member_state,
                 case when u.password_hash <> '' then 1
                      when exists (select 1 from second_factor f
                                    where f.realm_id = $1 and f.user_id = b.user_id and f.kind = 'passkey' and f.confirmed = 1) then 1
@@ -212,11 +212,11 @@ pub async fn admins(tx: &mut Tx, org: OrgId) -> Result<Vec<Candidate>, StoreErro
                                     join idp p on p.realm_id = i.realm_id and p.idp_id = i.idp_id
                                    where i.realm_id = $1 and i.user_id = b.user_id and p.state = 'active') then 1
                      else 0 end as can_sign_in
-           from (select user_id, not_after_us
+           from (select user_id, not_before_us, not_after_us
                    from binding
                   where realm_id = $1 and scope_org_id = $2 and role = 'organization_admin'
                  union all
-                 select gm.user_id, g.not_after_us
+                 select gm.user_id, g.not_before_us, g.not_after_us
                    from group_binding g
                    join group_member gm on gm.realm_id = g.realm_id and gm.group_id = g.group_id
                   where g.realm_id = $1 and g.scope_org_id = $2 and g.role = 'organization_admin') b
@@ -232,6 +232,7 @@ pub async fn admins(tx: &mut Tx, org: OrgId) -> Result<Vec<Candidate>, StoreErro
             is_active: row.text("state")? == "active",
             is_member: row.opt_text("member_state")?.as_deref() == Some("active"),
             can_sign_in: row.int("can_sign_in")? == 1,
+            not_before_us: row.opt_int("not_before_us")?,
             not_after_us: row.opt_int("not_after_us")?,
         })
     })

@@ -272,6 +272,18 @@ pub async fn count_children(tx: &mut Tx, org: OrgId) -> Result<i64, StoreError> 
     tx.fetch_one("organisation", sql, params![org], |row| row.int("children")).await
 }
 
+/// Whether a child of `parent` has this name, and whether one has this slug.
+pub async fn sibling_has(tx: &mut Tx, parent: OrgId, name: &str, slug: &str) -> Result<(bool, bool), StoreError> {
+    let sql = scoped!(
+        "select cast(coalesce(sum(case when name_key = $3 then 1 else 0 end), 0) as bigint) as names,
+                cast(coalesce(sum(case when slug = $4 then 1 else 0 end), 0) as bigint) as slugs
+           from org
+          where realm_id = $1 and parent_id = $2"
+    );
+    let values = params![parent, name.trim().to_lowercase(), slug];
+    tx.fetch_one("organisation", sql, values, |row| Ok((row.int("names")? > 0, row.int("slugs")? > 0))).await
+}
+
 /// Levels of the subtree, `org` included.
 pub async fn height(tx: &mut Tx, org: OrgId) -> Result<usize, StoreError> {
     let sql = scoped!(

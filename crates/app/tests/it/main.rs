@@ -1,7 +1,5 @@
 //! The whole line on both engines: events in, prices, months, papers, late usage, who may see what.
 
-mod tenancy;
-
 use access::{Builtin, PolicyRef, Propagate};
 use app::orgs::NewOrg;
 use app::people::Joiner;
@@ -28,6 +26,7 @@ struct Bench {
     customer: OrgId,
     red: OrgId,
     blue: OrgId,
+    url: String,
     _folder: TempFolder,
 }
 
@@ -35,7 +34,7 @@ impl Bench {
     async fn open(postgres: bool, name: &str) -> Self {
         let folder = TempFolder::new(name);
         let url = if postgres {
-            testkit::postgres_database(&format!("app_{name}"))
+            testkit::postgres_database(&format!("app_{:.24}", name))
         } else {
             format!("sqlite://{}", folder.path().join("store.db").display())
         };
@@ -55,7 +54,7 @@ impl Bench {
             dimensions: vec!["size".into()],
         };
         events::define_meter(&cx, meter).await.unwrap();
-        Self { app, world, cx, customer, red, blue, _folder: folder }
+        Self { app, world, cx, customer, red, blue, url, _folder: folder }
     }
 
     async fn price(&self, buyer: OrgId, month: &str, price: &str) -> Result<(), Failure> {
@@ -71,6 +70,26 @@ impl Bench {
                 "data":{{"quantity":"{hours}","dimensions":{{"size":"l"}}}}}}"#
         );
         events::ingest(&self.cx, self.cx.realm.root(), "application/json", &event).await.unwrap()
+    }
+
+    fn world_now(&self) -> i64 {
+        base::World::now_us(self.world.as_ref())
+    }
+
+    /// Runs a statement behind the program's back, as somebody with the database in his hands would.
+    fn execute(&self, sql: &str) {
+        match self.url.strip_prefix("sqlite://") {
+            Some(file) => {
+                let script =
+                    "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.commit()";
+                let python = std::env::var("METERHOUSE_TEST_PYTHON").expect("dev/test names a Python");
+                let done = std::process::Command::new(python).args(["-c", script, file, sql]).status();
+                assert!(done.expect("Python runs").success());
+            }
+            None => {
+                testkit::run_psql(&self.url, &format!("set meterhouse.realm_id = '*'; {sql}"));
+            }
+        }
     }
 
     fn at(&self, instant: &str) {
@@ -123,6 +142,9 @@ macro_rules! on_both_engines {
         mod postgres { $( #[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name(super::Bench::open(true, stringify!($name)).await).await; } )* }
     };
 }
+
+// Below the macro that it uses.
+mod tenancy;
 
 on_both_engines!(
     a_month_is_billed_once,
