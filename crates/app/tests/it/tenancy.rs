@@ -813,7 +813,8 @@ async fn t64_lists_are_the_decision(bench: Bench) {
         custom.push(PolicyRef::Custom(id));
     }
     let builtin = [Builtin::OrganizationAdmin, Builtin::OrganizationEditor, Builtin::DepartmentHead, Builtin::Auditor];
-    let choices: Vec<PolicyRef> = builtin.into_iter().map(PolicyRef::Builtin).chain(custom).collect();
+    let builtin = builtin.into_iter().cycle().take(12).map(PolicyRef::Builtin);
+    let choices: Vec<PolicyRef> = builtin.chain(custom).collect();
     let mut users = Vec::new();
     for index in 0..50_u128 {
         let user = store::users::User::person(
@@ -826,7 +827,7 @@ async fn t64_lists_are_the_decision(bench: Bench) {
         );
         store::users::insert(&mut tx, &user).await.unwrap();
         for _ in 0..1 + dice.up_to(3) {
-            let among = if dice.up_to(2) == 0 { 8 } else { 200 };
+            let among = [1, 8, 200][dice.up_to(3)];
             let membership = store::memberships::Membership {
                 user: user.id,
                 org: made[dice.up_to(among)],
@@ -877,7 +878,7 @@ async fn t64_lists_are_the_decision(bench: Bench) {
         }
     }
     assert_eq!(pairs, 10_000);
-    assert!((500..9_500).contains(&allowed), "{allowed} of them allowed: the case says something");
+    assert!((300..9_700).contains(&allowed), "{allowed} of them allowed: the case says something");
 }
 
 async fn t66_group_names_are_checked(bench: Bench) {
