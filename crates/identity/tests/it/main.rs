@@ -1,0 +1,4 @@
+//! Table tests of the foreign forms of identity.
+
+mod recovery;
+mod totp;
