@@ -9,7 +9,9 @@ pub mod guard;
 pub mod qr;
 pub mod recovery;
 pub mod totp;
+pub mod webauthn;
 
 mod rejected;
+mod signature;
 
 pub use rejected::Rejected;

@@ -1,5 +1,7 @@
 //! Table tests of the foreign forms of identity.
 
 mod guard;
+mod keys;
 mod recovery;
 mod totp;
+mod webauthn;

@@ -1,0 +1,110 @@
+//! Fixed keys of the tests, one of each kind, that sign and show their public half. They protect nothing.
+
+use minicbor::Encoder;
+use ring::rand::SystemRandom;
+use ring::rsa::KeyPair as RsaKeyPair;
+use ring::signature::{
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+    RSA_PKCS1_SHA256, RsaPublicKeyComponents,
+};
+
+const ES256: &[u8] = include_bytes!("fixtures/es256.pk8");
+const ED25519: &[u8] = include_bytes!("fixtures/ed25519.pk8");
+const RS256: &[u8] = include_bytes!("fixtures/rs256.pk8");
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TestKey {
+    Es256,
+    EdDsa,
+    Rs256,
+}
+
+pub const ALL: [TestKey; 3] = [TestKey::Es256, TestKey::EdDsa, TestKey::Rs256];
+
+fn ed25519() -> Ed25519KeyPair {
+    Ed25519KeyPair::from_pkcs8_maybe_unchecked(ED25519).unwrap()
+}
+
+fn rsa() -> RsaKeyPair {
+    RsaKeyPair::from_pkcs8(RS256).unwrap()
+}
+
+impl TestKey {
+    /// As WebAuthn has it: ECDSA in DER.
+    pub fn sign_der(self, message: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Es256 => {
+                let random = SystemRandom::new();
+                let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, ES256, &random).unwrap();
+                key.sign(&random, message).unwrap().as_ref().to_vec()
+            }
+            _ => self.sign_fixed(message),
+        }
+    }
+
+    /// As JWS has it: ECDSA as two numbers.
+    pub fn sign_fixed(self, message: &[u8]) -> Vec<u8> {
+        let random = SystemRandom::new();
+        match self {
+            Self::Es256 => {
+                let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, ES256, &random).unwrap();
+                key.sign(&random, message).unwrap().as_ref().to_vec()
+            }
+            Self::EdDsa => ed25519().sign(message).as_ref().to_vec(),
+            Self::Rs256 => {
+                let key = rsa();
+                let mut out = vec![0; key.public().modulus_len()];
+                key.sign(&RSA_PKCS1_SHA256, &random, message, &mut out).unwrap();
+                out
+            }
+        }
+    }
+
+    /// The two parts of the public key: x and y, x alone, or n and e.
+    fn parts(self) -> (Vec<u8>, Vec<u8>) {
+        match self {
+            Self::Es256 => {
+                let random = SystemRandom::new();
+                let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, ES256, &random).unwrap();
+                let point = key.public_key().as_ref().to_vec();
+                (point[1..33].to_vec(), point[33..].to_vec())
+            }
+            Self::EdDsa => (ed25519().public_key().as_ref().to_vec(), Vec::new()),
+            Self::Rs256 => {
+                let public = RsaPublicKeyComponents::<Vec<u8>>::from(rsa().public());
+                (public.n, public.e)
+            }
+        }
+    }
+
+    pub fn cose(self) -> Vec<u8> {
+        let (a, b) = self.parts();
+        let mut out = Encoder::new(Vec::new());
+        match self {
+            Self::Es256 => {
+                out.map(5).unwrap().i8(1).unwrap().i8(2).unwrap().i8(3).unwrap().i8(-7).unwrap();
+                out.i8(-1)
+                    .unwrap()
+                    .i8(1)
+                    .unwrap()
+                    .i8(-2)
+                    .unwrap()
+                    .bytes(&a)
+                    .unwrap()
+                    .i8(-3)
+                    .unwrap()
+                    .bytes(&b)
+                    .unwrap();
+            }
+            Self::EdDsa => {
+                out.map(4).unwrap().i8(1).unwrap().i8(1).unwrap().i8(3).unwrap().i8(-8).unwrap();
+                out.i8(-1).unwrap().i8(6).unwrap().i8(-2).unwrap().bytes(&a).unwrap();
+            }
+            Self::Rs256 => {
+                out.map(4).unwrap().i8(1).unwrap().i8(3).unwrap().i8(3).unwrap().i16(-257).unwrap();
+                out.i8(-1).unwrap().bytes(&a).unwrap().i8(-2).unwrap().bytes(&b).unwrap();
+            }
+        }
+        out.into_writer()
+    }
+}
