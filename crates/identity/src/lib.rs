@@ -5,12 +5,14 @@
 //! comes in as `now_us`, random bytes as arguments. What it cannot read is an error with field, value and
 //! reason; no secret stands in one. Hashes of passwords and codes are the caller's work.
 
+pub mod fetch;
 pub mod guard;
 pub mod qr;
 pub mod recovery;
 pub mod totp;
 pub mod webauthn;
 
+mod query;
 mod rejected;
 mod signature;
 

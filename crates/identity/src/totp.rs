@@ -7,7 +7,6 @@
 use crate::Rejected;
 use data_encoding::BASE32_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha1::Sha1;
 use std::fmt;
 use subtle::ConstantTimeEq;
@@ -21,8 +20,6 @@ pub const SECRET_BYTES: usize = 20;
 const DIGITS: u32 = 6;
 /// Steps of tolerance on either side (RFC 6238 section 5.2 recommends one at most for delay).
 const WINDOW: i64 = 1;
-/// RFC 3986 section 2.3: these are never escaped.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A shared secret. It is zeroed when dropped and never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -71,7 +68,7 @@ impl Secret {
     /// separates the two.
     #[must_use]
     pub fn provisioning_uri(&self, issuer: &str, account: &str) -> String {
-        let escape = |text: &str| utf8_percent_encode(&text.replace(':', " "), ESCAPED).to_string();
+        let escape = |text: &str| crate::query::escape(&text.replace(':', " "));
         let (issuer, account) = (escape(issuer), escape(account));
         let secret = self.to_base32();
         let step_s = STEP_US / 1_000_000;
