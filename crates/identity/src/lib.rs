@@ -7,6 +7,7 @@
 
 pub mod fetch;
 pub mod guard;
+pub mod oidc;
 pub mod qr;
 pub mod recovery;
 pub mod totp;

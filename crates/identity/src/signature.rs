@@ -1,9 +1,9 @@
-//! Signatures of the three algorithms that passkeys use, verified by ring.
+//! Signatures of the three algorithms that passkeys and identity providers use, verified by ring.
 
 use crate::Rejected;
 use ring::signature::{
-    ECDSA_P256_SHA256_ASN1, ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
-    VerificationAlgorithm,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
+    UnparsedPublicKey, VerificationAlgorithm,
 };
 
 /// RFC 7518 section 3.3 asks for 2048 bits at least; ring takes 8192 at most.
@@ -24,6 +24,15 @@ pub(crate) enum Key {
         /// Big-endian, no leading zero.
         exponent: Vec<u8>,
     },
+}
+
+/// How an ECDSA signature is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EcdsaForm {
+    /// ASN.1 DER: WebAuthn section 6.5.5.
+    Der,
+    /// Two numbers of 32 bytes: RFC 7518 section 3.4.
+    Fixed,
 }
 
 fn wrong(reason: &str) -> Rejected {
@@ -59,16 +68,16 @@ impl Key {
         Ok(Self::Rs256 { modulus: modulus.to_vec(), exponent: exponent.to_vec() })
     }
 
-    /// Whether `signature` is this key's over `message`. Those of ECDSA are in ASN.1 DER (WebAuthn section
-    /// 6.5.5).
-    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+    /// Whether `signature` is this key's over `message`.
+    pub(crate) fn verifies(&self, form: EcdsaForm, message: &[u8], signature: &[u8]) -> bool {
         let plain = |algorithm: &'static dyn VerificationAlgorithm, key: &[u8]| {
             UnparsedPublicKey::new(algorithm, key).verify(message, signature).is_ok()
         };
-        match self {
-            Self::Es256(point) => plain(&ECDSA_P256_SHA256_ASN1, point),
-            Self::Ed25519(point) => plain(&ED25519, point),
-            Self::Rs256 { modulus, exponent } => RsaPublicKeyComponents { n: modulus, e: exponent }
+        match (self, form) {
+            (Self::Es256(point), EcdsaForm::Der) => plain(&ECDSA_P256_SHA256_ASN1, point),
+            (Self::Es256(point), EcdsaForm::Fixed) => plain(&ECDSA_P256_SHA256_FIXED, point),
+            (Self::Ed25519(point), _) => plain(&ED25519, point),
+            (Self::Rs256 { modulus, exponent }, _) => RsaPublicKeyComponents { n: modulus, e: exponent }
                 .verify(&RSA_PKCS1_2048_8192_SHA256, message, signature)
                 .is_ok(),
         }

@@ -1,6 +1,7 @@
 //! The two checks: of a new passkey, and of a sign-in with one.
 
 use crate::Rejected;
+use crate::signature::EcdsaForm;
 use crate::webauthn::answer::{Answer, Asserted, ClientData, Created, read};
 use crate::webauthn::authenticator::{AuthenticatorData, attested};
 use crate::webauthn::key::PublicKey;
@@ -198,7 +199,7 @@ impl AuthenticationAnswer {
         }
         let signed = [&response.authenticator_data.0[..], &Sha256::digest(&response.client_data.0)[..]].concat();
         let (key, _) = PublicKey::parse(&passkey.key_cose)?;
-        if !key.0.verifies(&signed, &response.signature.0) {
+        if !key.0.verifies(EcdsaForm::Der, &signed, &response.signature.0) {
             return Err(reject("signature", "is not that of the passkey"));
         }
         check_counter(passkey.sign_count, data.sign_count)?;

@@ -1,5 +1,6 @@
 //! Fixed keys of the tests, one of each kind, that sign and show their public half. They protect nothing.
 
+use data_encoding::BASE64URL_NOPAD;
 use minicbor::Encoder;
 use ring::rand::SystemRandom;
 use ring::rsa::KeyPair as RsaKeyPair;
@@ -7,6 +8,7 @@ use ring::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
     RSA_PKCS1_SHA256, RsaPublicKeyComponents,
 };
+use serde_json::{Value, json};
 
 const ES256: &[u8] = include_bytes!("fixtures/es256.pk8");
 const ED25519: &[u8] = include_bytes!("fixtures/ed25519.pk8");
@@ -106,5 +108,27 @@ impl TestKey {
             }
         }
         out.into_writer()
+    }
+
+    pub fn algorithm(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+            Self::Rs256 => "RS256",
+        }
+    }
+
+    /// The public key as a member of a JWKS, with the algorithm's name as its id.
+    pub fn jwk(self) -> Value {
+        let (a, b) = self.parts();
+        let (a, b) = (BASE64URL_NOPAD.encode(&a), BASE64URL_NOPAD.encode(&b));
+        let mut key = match self {
+            Self::Es256 => json!({ "kty": "EC", "crv": "P-256", "x": a, "y": b }),
+            Self::EdDsa => json!({ "kty": "OKP", "crv": "Ed25519", "x": a }),
+            Self::Rs256 => json!({ "kty": "RSA", "n": a, "e": b }),
+        };
+        key["kid"] = json!(self.algorithm());
+        key["use"] = json!("sig");
+        key
     }
 }

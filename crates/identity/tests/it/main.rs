@@ -2,6 +2,7 @@
 
 mod guard;
 mod keys;
+mod oidc;
 mod recovery;
 mod totp;
 mod webauthn;
