@@ -10,6 +10,7 @@ pub mod guard;
 pub mod oidc;
 pub mod qr;
 pub mod recovery;
+pub mod scim;
 pub mod totp;
 pub mod webauthn;
 

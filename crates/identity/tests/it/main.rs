@@ -4,5 +4,6 @@ mod guard;
 mod keys;
 mod oidc;
 mod recovery;
+mod scim;
 mod totp;
 mod webauthn;
