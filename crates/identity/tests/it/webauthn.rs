@@ -182,6 +182,22 @@ fn the_answer_may_come_in_base64url() {
     assert!(sign_in_with(&BASE64URL_NOPAD.encode(get.asserted().as_bytes()), &passkey, true).is_ok());
 }
 
+/// What `passkeys.js` sent from Chromium 156 with its virtual authenticator, first a registration, then a
+/// sign-in.
+#[test]
+fn answers_of_a_real_browser() {
+    let mut lines = include_str!("fixtures/chromium.txt").lines();
+    let (created, asserted) = (lines.next().unwrap(), lines.next().unwrap());
+    let party = RelyingParty::new("http://localhost:40341", "Meterhouse").unwrap();
+    let expected = Expected { party: &party, challenge: &CHALLENGE, verification_required: true };
+    let passkey = verify_registration(&expected, created).unwrap();
+    assert_eq!((passkey.id.len(), passkey.sign_count, passkey.backup_eligible), (32, 1, false));
+    let answer = AuthenticationAnswer::read(asserted).unwrap();
+    assert_eq!(answer.user_handle(), Some(b"a handle".as_slice()));
+    let got = answer.verify(&expected, &passkey, b"a handle", true);
+    assert_eq!(got, Ok(SignedIn { sign_count: 2, user_verified: true, backed_up: false }));
+}
+
 #[test]
 fn registrations_that_are_refused() {
     let check = |change: fn(&mut Device), want: &str| refused(register(&device(TestKey::Es256).with(change)), want);
