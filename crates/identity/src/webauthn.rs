@@ -8,6 +8,7 @@
 
 mod answer;
 mod authenticator;
+mod cbor;
 mod key;
 mod options;
 mod verify;

@@ -1,9 +1,9 @@
 //! Authenticator data and the attestation object: binary with CBOR inside (sections 6.1, 6.5; RFC 8949).
 
 use crate::Rejected;
+use crate::webauthn::cbor::{get, take_map};
 use crate::webauthn::key::PublicKey;
-use minicbor::Decoder;
-use minicbor::data::Type;
+use ciborium::Value;
 
 /// Section 7.1 step 25: longer credential ids are refused.
 pub const CREDENTIAL_ID_BYTES_MAX: usize = 1_023;
@@ -51,12 +51,7 @@ impl AuthenticatorData {
         let sign_count = u32::from_be_bytes(*take::<4>(&mut rest)?);
         let credential = if flags & HAS_CREDENTIAL == 0 { None } else { Some(credential(&mut rest)?) };
         if flags & HAS_EXTENSIONS != 0 {
-            let mut decoder = Decoder::new(rest);
-            if !matches!(decoder.datatype(), Ok(Type::Map | Type::MapIndef)) {
-                return Err(wrong("has extensions that are no map"));
-            }
-            decoder.skip().map_err(|error| wrong(format!("has broken extensions: {error}")))?;
-            rest = &rest[decoder.position()..];
+            take_map("extensions", &mut rest)?;
         }
         if !rest.is_empty() {
             return Err(wrong("has bytes behind its end"));
@@ -93,32 +88,22 @@ fn credential(rest: &mut &[u8]) -> Result<Credential, Rejected> {
         return Err(wrong("has a credential id outside 1 to 1023 bytes"));
     }
     let (id, tail) = rest.split_at_checked(length).ok_or_else(|| wrong("ends too early"))?;
-    let key_bytes = PublicKey::parse(tail)?.1;
-    let (key_cose, tail) = tail.split_at(key_bytes);
+    let (_, behind) = PublicKey::parse(tail)?;
+    let (key_cose, tail) = tail.split_at(tail.len() - behind.len());
     *rest = tail;
     Ok(Credential { aaguid, id: id.to_vec(), key_cose: key_cose.to_vec() })
 }
 
 /// Takes the authenticator data out of an attestation object. The statement is skipped, whatever its format.
 pub(crate) fn attested(object: &[u8]) -> Result<Vec<u8>, Rejected> {
-    let wrong = |reason: String| Rejected::silent("attestation object", reason);
-    let broken = |error: minicbor::decode::Error| wrong(format!("is broken: {error}"));
-    let mut decoder = Decoder::new(object);
-    let entries = decoder.map().map_err(broken)?.filter(|entries| *entries <= 8);
-    let entries = entries.ok_or_else(|| wrong("is not a map of a few entries".to_owned()))?;
-    let mut found = None;
-    for _ in 0..entries {
-        if decoder.str().map_err(broken)? == "authData" {
-            let previous = found.replace(decoder.bytes().map_err(broken)?.to_vec());
-            if previous.is_some() {
-                return Err(wrong("names authData twice".to_owned()));
-            }
-        } else {
-            decoder.skip().map_err(broken)?;
-        }
+    const FIELD: &str = "attestation object";
+    let mut rest = object;
+    let entries = take_map(FIELD, &mut rest)?;
+    if !rest.is_empty() {
+        return Err(Rejected::silent(FIELD, "has bytes behind its end"));
     }
-    if decoder.position() != object.len() {
-        return Err(wrong("has bytes behind its end".to_owned()));
+    match get(FIELD, &entries, &Value::from("authData"))? {
+        Some(Value::Bytes(bytes)) => Ok(bytes.clone()),
+        _ => Err(Rejected::silent(FIELD, "has no authData")),
     }
-    found.ok_or_else(|| wrong("has no authData".to_owned()))
 }

@@ -2,62 +2,37 @@
 
 use crate::Rejected;
 use crate::signature::Key;
-use minicbor::Decoder;
-use minicbor::data::Type;
+use crate::webauthn::cbor::{get, take_map};
+use ciborium::Value;
+
+const FIELD: &str = "public key";
 
 /// A public key of an authenticator.
 pub(crate) struct PublicKey(pub(crate) Key);
 
-fn wrong(reason: impl Into<String>) -> Rejected {
-    Rejected::silent("public key", reason)
-}
-
-/// The labels that matter: kty, alg, crv or n, x or e, y.
-#[derive(Default)]
-struct Labels<'a> {
-    kind: Option<i64>,
-    algorithm: Option<i64>,
-    curve: Option<i64>,
-    minus_one: Option<&'a [u8]>,
-    minus_two: Option<&'a [u8]>,
-    minus_three: Option<&'a [u8]>,
-}
-
-fn set<T>(slot: &mut Option<T>, value: T) -> Result<(), Rejected> {
-    if slot.replace(value).is_some() { Err(wrong("names a label twice")) } else { Ok(()) }
-}
-
-fn read<'a>(decoder: &mut Decoder<'a>) -> Result<Labels<'a>, Rejected> {
-    let broken = |error: minicbor::decode::Error| wrong(format!("is broken CBOR: {error}"));
-    let entries = decoder.map().map_err(broken)?.filter(|entries| *entries <= 16);
-    let mut labels = Labels::default();
-    for _ in 0..entries.ok_or_else(|| wrong("is not a map of a few entries"))? {
-        let label = decoder.i64().map_err(broken)?;
-        let is_bytes = matches!(decoder.datatype(), Ok(Type::Bytes));
-        match label {
-            1 => set(&mut labels.kind, decoder.i64().map_err(broken)?)?,
-            3 => set(&mut labels.algorithm, decoder.i64().map_err(broken)?)?,
-            -1 if is_bytes => set(&mut labels.minus_one, decoder.bytes().map_err(broken)?)?,
-            -1 => set(&mut labels.curve, decoder.i64().map_err(broken)?)?,
-            -2 if is_bytes => set(&mut labels.minus_two, decoder.bytes().map_err(broken)?)?,
-            -3 if is_bytes => set(&mut labels.minus_three, decoder.bytes().map_err(broken)?)?,
-            _ => decoder.skip().map_err(broken)?,
-        }
-    }
-    Ok(labels)
+/// A label's value as a number, and as bytes.
+fn label(entries: &[(Value, Value)], label: i64) -> Result<(Option<i64>, Option<&[u8]>), Rejected> {
+    Ok(match get(FIELD, entries, &Value::from(label))? {
+        Some(Value::Integer(number)) => (i64::try_from(*number).ok(), None),
+        Some(Value::Bytes(bytes)) => (None, Some(bytes.as_slice())),
+        _ => (None, None),
+    })
 }
 
 impl PublicKey {
-    /// Reads the key at the start of `bytes` and says how long it is.
-    pub(crate) fn parse(bytes: &[u8]) -> Result<(Self, usize), Rejected> {
-        let mut decoder = Decoder::new(bytes);
-        let labels = read(&mut decoder)?;
-        let key = match (labels.kind, labels.algorithm, labels.curve) {
-            (Some(2), Some(-7), Some(1)) => Key::es256(labels.minus_two, labels.minus_three),
-            (Some(1), Some(-8), Some(6)) => Key::ed25519(labels.minus_two),
-            (Some(3), Some(-257), None) => Key::rs256(labels.minus_one, labels.minus_two),
-            _ => return Err(wrong("is not one of ES256 on P-256, EdDSA with Ed25519, RS256")),
+    /// Reads the key at the start of `bytes`, and gives what stands behind it.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<(Self, &[u8]), Rejected> {
+        let mut behind = bytes;
+        let entries = take_map(FIELD, &mut behind)?;
+        // Labels of COSE: 1 is the kind, 3 the algorithm; -1 the curve or n, -2 x or e, -3 y.
+        let ((kind, _), (algorithm, _)) = (label(&entries, 1)?, label(&entries, 3)?);
+        let ((curve, n), (_, x_or_e), (_, y)) = (label(&entries, -1)?, label(&entries, -2)?, label(&entries, -3)?);
+        let key = match (kind, algorithm, curve) {
+            (Some(2), Some(-7), Some(1)) => Key::es256(x_or_e, y),
+            (Some(1), Some(-8), Some(6)) => Key::ed25519(x_or_e),
+            (Some(3), Some(-257), None) => Key::rs256(n, x_or_e),
+            _ => return Err(Rejected::silent(FIELD, "is not one of ES256 on P-256, EdDSA with Ed25519, RS256")),
         };
-        Ok((Self(key?), decoder.position()))
+        Ok((Self(key?), behind))
     }
 }

@@ -1,7 +1,7 @@
 //! Fixed keys of the tests, one of each kind, that sign and show their public half. They protect nothing.
 
+use ciborium::Value as Cbor;
 use data_encoding::BASE64URL_NOPAD;
-use minicbor::Encoder;
 use ring::rand::SystemRandom;
 use ring::rsa::KeyPair as RsaKeyPair;
 use ring::signature::{
@@ -29,6 +29,12 @@ fn ed25519() -> Ed25519KeyPair {
 
 fn rsa() -> RsaKeyPair {
     RsaKeyPair::from_pkcs8(RS256).unwrap()
+}
+
+pub fn cbor(value: &Cbor) -> Vec<u8> {
+    let mut out = Vec::new();
+    ciborium::into_writer(value, &mut out).unwrap();
+    out
 }
 
 impl TestKey {
@@ -81,33 +87,15 @@ impl TestKey {
 
     pub fn cose(self) -> Vec<u8> {
         let (a, b) = self.parts();
-        let mut out = Encoder::new(Vec::new());
-        match self {
+        let number = |number: i64| Cbor::from(number);
+        let entries = match self {
             Self::Es256 => {
-                out.map(5).unwrap().i8(1).unwrap().i8(2).unwrap().i8(3).unwrap().i8(-7).unwrap();
-                out.i8(-1)
-                    .unwrap()
-                    .i8(1)
-                    .unwrap()
-                    .i8(-2)
-                    .unwrap()
-                    .bytes(&a)
-                    .unwrap()
-                    .i8(-3)
-                    .unwrap()
-                    .bytes(&b)
-                    .unwrap();
+                vec![(1, number(2)), (3, number(-7)), (-1, number(1)), (-2, Cbor::Bytes(a)), (-3, Cbor::Bytes(b))]
             }
-            Self::EdDsa => {
-                out.map(4).unwrap().i8(1).unwrap().i8(1).unwrap().i8(3).unwrap().i8(-8).unwrap();
-                out.i8(-1).unwrap().i8(6).unwrap().i8(-2).unwrap().bytes(&a).unwrap();
-            }
-            Self::Rs256 => {
-                out.map(4).unwrap().i8(1).unwrap().i8(3).unwrap().i8(3).unwrap().i16(-257).unwrap();
-                out.i8(-1).unwrap().bytes(&a).unwrap().i8(-2).unwrap().bytes(&b).unwrap();
-            }
-        }
-        out.into_writer()
+            Self::EdDsa => vec![(1, number(1)), (3, number(-8)), (-1, number(6)), (-2, Cbor::Bytes(a))],
+            Self::Rs256 => vec![(1, number(3)), (3, number(-257)), (-1, Cbor::Bytes(a)), (-2, Cbor::Bytes(b))],
+        };
+        cbor(&Cbor::Map(entries.into_iter().map(|(label, value)| (number(label), value)).collect()))
     }
 
     pub fn algorithm(self) -> &'static str {

@@ -1,12 +1,12 @@
 //! Passkeys, against a software authenticator whose every part can be bent.
 
-use crate::keys::{ALL, TestKey};
+use crate::keys::{ALL, TestKey, cbor};
+use ciborium::Value as Cbor;
 use data_encoding::BASE64URL_NOPAD;
 use identity::webauthn::{
     Account, AuthenticationAnswer, Expected, Passkey, RelyingParty, SignedIn, WebauthnError, creation_options,
     request_options, verify_registration,
 };
-use minicbor::Encoder;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -95,18 +95,18 @@ impl Device {
     }
 
     fn created_with(&self, data: &[u8]) -> String {
-        let mut object = Encoder::new(Vec::new());
-        object.map(3).unwrap().str("fmt").unwrap().str(self.format).unwrap().str("attStmt").unwrap();
-        match self.format {
-            "none" => object.map(0).unwrap(),
-            _ => {
-                object.map(2).unwrap().str("alg").unwrap().i8(-7).unwrap().str("sig").unwrap().bytes(&[1; 70]).unwrap()
-            }
+        let statement = match self.format {
+            "none" => vec![],
+            _ => vec![(Cbor::from("alg"), Cbor::from(-7)), (Cbor::from("sig"), Cbor::Bytes(vec![1; 70]))],
         };
-        object.str("authData").unwrap().bytes(data).unwrap();
+        let object = cbor(&Cbor::Map(vec![
+            (Cbor::from("fmt"), Cbor::from(self.format)),
+            (Cbor::from("attStmt"), Cbor::Map(statement)),
+            (Cbor::from("authData"), Cbor::Bytes(data.to_vec())),
+        ]));
         self.answer(json!({
             "clientDataJSON": BASE64URL_NOPAD.encode(&self.client_data()),
-            "attestationObject": BASE64URL_NOPAD.encode(&object.into_writer()),
+            "attestationObject": BASE64URL_NOPAD.encode(&object),
             "transports": ["internal", "hybrid", "telepathy"],
         }))
     }
@@ -216,15 +216,18 @@ fn registrations_that_are_refused() {
     check(|device| device.id.clear(), "outside 1 to 1023 bytes");
     check(|device| device.id = vec![1; 1_024], "outside 1 to 1023 bytes");
     check(|device| device.behind = vec![0], "bytes behind its end");
-    check(|device| device.flags |= ED, "extensions that are no map");
+    check(|device| device.flags |= ED, "extensions is broken CBOR");
     check(|device| device.answer_kind = "password", "is not public-key");
     check(|device| device.key_cose = vec![0xa0], "is not one of ES256");
     check(|device| device.key_cose = b"\xa2\x01\x02\x01\x02".to_vec(), "names a label twice");
     check(|device| device.key_cose = b"\xa5\x01\x02\x03\x26\x20\x01\x21\x41\x01\x22\x41\x01".to_vec(), "32 bytes");
     check(|device| device.key_cose = b"\xa4\x01\x03\x03\x39\x01\x00\x20\x41\x01\x21\x41\x03".to_vec(), "2048 to 8192");
     check(|device| device.key_cose = vec![0xff; 10], "broken CBOR");
-    check(|device| device.key_cose = b"\xa1\x63abc\x01".to_vec(), "broken CBOR");
-    check(|device| device.key_cose = vec![0xbf, 0xff], "map of a few entries");
+    check(|device| device.key_cose = b"\xa1\x63abc\x01".to_vec(), "is not one of ES256");
+    check(|device| device.key_cose = vec![0x01], "map of a few entries");
+    check(|device| device.key_cose = vec![0x81; 5_000], "broken CBOR"); // lists in lists
+    check(|device| device.key_cose = b"\xbb\xff\xff\xff\xff\xff\xff\xff\xff".to_vec(), "broken CBOR");
+    check(|device| device.key_cose = b"\x5b\x7f\xff\xff\xff\xff\xff\xff\xff".to_vec(), "broken CBOR");
 }
 
 #[test]
