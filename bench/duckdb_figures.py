@@ -1,6 +1,6 @@
 """The questions of roll_up_figures.rs, by DuckDB on the same live files with the same number of threads.
 
-usage: duckdb_figures.py FOLDER
+usage: duckdb_figures.py FOLDER (hour_to_month | top_10_of_one_organisation)
 """
 import os
 import resource
@@ -10,7 +10,7 @@ import time
 
 import duckdb
 
-folder = sys.argv[1]
+folder, name = sys.argv[1:]
 catalog = sqlite3.connect(f"{folder}/lake.db")
 files = [f"{folder}/files/main/usage/{row[0]}"
          for row in catalog.execute("select path from ducklake_data_file where end_snapshot is null")]
@@ -31,10 +31,12 @@ def cpu():
     return used.ru_utime + used.ru_stime
 
 
-for turn in (1, 2, 3):
-    for name, sql in (("hour_to_month", HOUR_TO_MONTH), ("top_10_of_one_organisation", TOP)):
-        began, wall = cpu(), time.monotonic()
+sql, repeats = {"hour_to_month": (HOUR_TO_MONTH, 1), "top_10_of_one_organisation": (TOP, 10)}[name]
+for turn in range(1, 6):
+    began, wall = cpu(), time.monotonic()
+    for _ in range(repeats):
         rows = con.execute(sql).fetchall()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        print(f"{name}_{turn} cpu_s {cpu() - began:.2f} wall_ms {(time.monotonic() - wall) * 1000:.0f} peak_mib {peak}")
-    print("rows", len(rows), "top", rows[0][2] if rows else None)
+    used, wall_ms = (cpu() - began) / repeats, (time.monotonic() - wall) * 1000 / repeats
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(f"{name}_{turn} cpu_s {used:.3f} wall_ms {wall_ms:.0f} peak_mib {peak}")
+    print("rows", len(rows), "sum", sum(row[2] for row in rows))

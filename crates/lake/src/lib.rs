@@ -9,6 +9,7 @@
 
 mod catalog;
 mod compact;
+mod condition;
 mod error;
 mod inbox;
 mod ingest;
@@ -20,6 +21,7 @@ mod records;
 mod roll_up;
 mod seal;
 mod seen;
+mod sums;
 
 pub use compact::Compacted;
 pub use error::LakeError;

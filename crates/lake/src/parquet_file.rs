@@ -8,7 +8,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use metering::UsageRecord;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::{ArrowWriter, PARQUET_FIELD_ID_META_KEY};
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use std::collections::HashMap;
@@ -48,6 +48,10 @@ pub(crate) const COLUMNS: [Column; 15] = [
 
 /// Rows of a row group: also the step in which reads are pruned.
 const GROUP_ROWS: usize = 122_880;
+/// Rows of a page: what is skipped or unpacked as a whole.
+const PAGE_ROWS: usize = 8_192;
+/// At most so many bytes of different quantities are kept as a dictionary of a row group.
+const QUANTITIES_BYTES_MAX: usize = 64 << 10;
 
 fn data_type(column: &Column, as_dictionary: bool) -> DataType {
     match column.ducklake_type {
@@ -200,6 +204,24 @@ pub(crate) fn fresh_path(start_us: i64, id: u128) -> String {
     format!("year={year}/month={month}/{}.parquet", base::ids::encode_base32(id))
 }
 
+/// How the columns are stored: small pages, so that a question about a few rows reads a few; instants as packed
+/// differences; quantities by number only while few of them are different, since most never come again.
+fn properties() -> WriterProperties {
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).expect("1 is a level of zstd")))
+        .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_column_dictionary_page_size_limit(ColumnPath::from("quantity"), QUANTITIES_BYTES_MAX);
+    for column in ["record_id", "resource", "start_at", "end_at"].map(ColumnPath::from) {
+        properties = properties.set_column_dictionary_enabled(column, false);
+    }
+    for column in ["start_at", "end_at"].map(ColumnPath::from) {
+        properties = properties.set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
+    }
+    properties.build()
+}
+
 /// A file being written.
 pub(crate) struct FileWriter {
     writer: ArrowWriter<File>,
@@ -215,15 +237,7 @@ impl FileWriter {
         let io = |source| LakeError::Io { path: full.display().to_string(), source };
         std::fs::create_dir_all(full.parent().expect("a file has a folder")).map_err(io)?;
         let file = File::create_new(&full).map_err(io)?; // A name that exists belongs to another file.
-        let mut properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).expect("1 is a level of zstd")))
-            .set_max_row_group_row_count(Some(GROUP_ROWS))
-            .set_statistics_enabled(EnabledStatistics::Chunk);
-        for plain in COLUMNS.iter().filter(|column| column.ducklake_type == "varchar" && !column.repeats) {
-            let wide = plain.name != "attributes";
-            properties = properties.set_column_dictionary_enabled(ColumnPath::from(plain.name), !wide);
-        }
-        let writer = ArrowWriter::try_new(file, schema(), Some(properties.build()))
+        let writer = ArrowWriter::try_new(file, schema(), Some(properties()))
             .map_err(|source| LakeError::Parquet { path: full.display().to_string(), source })?;
         Ok(Self { writer, full, path, spread: Spread::default() })
     }
