@@ -11,6 +11,8 @@ mod catalog;
 mod compact;
 mod error;
 mod inbox;
+mod inbox_log;
+mod inbox_table;
 mod ingest;
 mod object_history;
 mod object_index;

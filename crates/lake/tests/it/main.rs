@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use testkit::{TempFolder, TestWorld};
 
+mod inbox;
 mod kill;
 
 const OWN: RealmId = RealmId(1_000);
@@ -85,6 +86,7 @@ on_both_engines!(
     a_part_that_comes_after_its_upload_ends_with_it,
     the_sweep_books_the_drift,
     the_sweep_leaves_alone_what_was_deleted_meanwhile,
+    a_cut_between_batch_and_removal_doubles_nothing,
     compaction_changes_no_figure,
     records_can_be_paged,
     duckdb_reads_the_same_figures,
@@ -407,6 +409,41 @@ async fn the_sweep_leaves_alone_what_was_deleted_meanwhile(bench: Bench) {
     bench.world.set(started + 40);
     let drift = bench.lake.reconcile(OWN, AccountId(1), &listing, started + 30).await.unwrap();
     assert_eq!((drift.added, drift.bytes), (2, 5 + 7));
+}
+
+async fn a_cut_between_batch_and_removal_doubles_nothing(bench: Bench) {
+    bench.append(&events(OWN, 0..10, 1)).await;
+    bench.append(&[request(1, OCTOBER_US, 1, put("o1", 100))]).await;
+    let (inbox, kept) = (bench.folder.path().join("inbox"), bench.folder.path().join("kept"));
+    match &bench.postgres {
+        Some(url) => drop(testkit::run_psql(url, "create table lake.kept as select seq, events, body from lake.inbox")),
+        None => copy_folder(&inbox, &kept),
+    }
+    assert_eq!(bench.lake.seal().await.unwrap().records, 11);
+    let figures = bench.lake.roll_up(question(OWN)).await.unwrap();
+    // The batch is there, and its groups are again.
+    match &bench.postgres {
+        Some(url) => drop(testkit::run_psql(url, "insert into lake.inbox select seq, events, body from lake.kept")),
+        None => copy_folder(&kept, &inbox),
+    }
+    assert_eq!(bench.lake.seal().await.unwrap().events, 0, "not even read");
+    match &bench.postgres {
+        Some(url) => drop(testkit::run_psql(url, "insert into lake.inbox select seq, events, body from lake.kept")),
+        None => copy_folder(&kept, &inbox),
+    }
+    let bench = bench.reopen().await;
+    bench.append(&events(OWN, 0..11, 1)).await;
+    assert_eq!(bench.lake.seal().await.unwrap().records, 1);
+    assert_eq!(total(&bench.lake.roll_up(question(OWN)).await.unwrap()), total(&figures) + 10);
+    assert_eq!(bench.lake.stored_bytes(OWN).await.unwrap().len(), 1);
+}
+
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+    }
 }
 
 async fn the_sweep_books_the_drift(bench: Bench) {
