@@ -17,6 +17,7 @@ mod lists;
 mod meter;
 mod objects;
 mod port;
+mod recorder;
 mod route;
 mod server;
 mod session;
