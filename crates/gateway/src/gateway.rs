@@ -24,6 +24,9 @@ pub(crate) enum Fault {
     /// Nobody is left to answer.
     #[error("the client went away")]
     ClientGone,
+    /// Its body stopped coming.
+    #[error("the client is silent")]
+    ClientSilent,
 }
 
 impl From<PortError> for Fault {
@@ -189,10 +192,11 @@ impl<P: Port> Gateway<P> {
     async fn serve_write(self: Arc<Self>, inbound: Inbound, body: Incoming, mut meter: Meter<P>) -> Response<Body> {
         let outcome = self.process(&inbound, body, &mut meter).await;
         let gone = matches!(outcome, Err(Fault::ClientGone));
+        let cut = gone || matches!(outcome, Err(Fault::ClientSilent));
         let reply = outcome.unwrap_or_else(|fault| answer::of_fault(fault, &inbound));
         meter.answered(if gone { CLIENT_GONE } else { reply.status.as_u16() }, &reply.error_code);
         let bytes_out = if gone { 0 } else { reply.known_size() };
-        if let Err(error) = meter.commit(bytes_out, gone).await {
+        if let Err(error) = meter.commit(bytes_out, cut).await {
             tracing::error!(request_id = %inbound.request_id, %error, "write not recorded, answering 503");
             return answer::refusal(&S3Error::service_unavailable(), &inbound.target, false, inbound.request_id);
         }

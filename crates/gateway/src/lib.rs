@@ -11,6 +11,7 @@ mod delete_objects;
 mod folder_lists;
 mod forward;
 mod gateway;
+mod idle;
 mod inbound;
 mod listing;
 mod lists;

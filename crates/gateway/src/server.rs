@@ -4,6 +4,7 @@
 //! costs less than waking another thread for it.
 
 use crate::gateway::Gateway;
+use crate::idle::IdleWrites;
 use crate::port::Port;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -147,6 +148,7 @@ async fn connection<P: Port>(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
+    let stream = IdleWrites::new(stream, gateway.settings.client_idle_max);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let gateway = Arc::clone(&gateway);
         let source_ip = source_ip.clone();
