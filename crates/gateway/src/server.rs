@@ -19,12 +19,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 
 /// How long a client may take to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long running requests and events may take after the stop.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the events of requests that were cut off at the stop may take.
+const EVENTS_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// A connection on its way to its thread.
 struct Arrival {
@@ -40,8 +41,8 @@ struct Worker {
     ended: oneshot::Receiver<()>,
 }
 
-/// Serves `listener` until `shutdown` resolves; then lets running requests end and their events be
-/// recorded, for at most half a minute.
+/// Serves `listener` until `shutdown` resolves; then lets running requests end, cuts off those that do not,
+/// and lets their events be recorded: half a minute in all.
 pub async fn serve<P: Port>(listener: TcpListener, gateway: Arc<Gateway<P>>, shutdown: impl Future<Output = ()>) {
     let count = std::thread::available_parallelism().map_or(1, usize::from);
     let workers: io::Result<Vec<Worker>> = (0..count).map(|no| Worker::start(no, &gateway)).collect();
@@ -109,9 +110,15 @@ async fn serve_arrivals<P: Port>(
     load: Arc<AtomicUsize>,
 ) {
     let (stop, stopped) = watch::channel(false);
-    while let Some(Arrival { stream, source_ip }) = arriving.recv().await {
+    let mut connections = JoinSet::new();
+    loop {
+        let arrival = tokio::select! {
+            arrival = arriving.recv() => arrival,
+            Some(_) = connections.join_next() => continue,
+        };
+        let Some(Arrival { stream, source_ip }) = arrival else { break };
         let (gateway, stopped, load) = (Arc::clone(&gateway), stopped.clone(), Arc::clone(&load));
-        tokio::spawn(async move {
+        connections.spawn(async move {
             match TcpStream::from_std(stream) {
                 Ok(stream) => connection(stream, source_ip, gateway, stopped).await,
                 Err(error) => tracing::warn!(%error, "cannot take a connection"),
@@ -123,19 +130,27 @@ async fn serve_arrivals<P: Port>(
     if stop.send(true).is_err() {
         tracing::debug!("no connection is open");
     }
-    drain(&gateway, &stop).await;
+    drain(&gateway, &stop, connections).await;
 }
 
-async fn drain<P: Port>(gateway: &Gateway<P>, stop: &watch::Sender<bool>) {
-    let all_done = async {
-        // Every connection holds a receiver.
-        stop.closed().await;
+async fn drain<P: Port>(gateway: &Gateway<P>, stop: &watch::Sender<bool>, mut connections: JoinSet<()>) {
+    let recorded = async || {
         while !gateway.recorder.is_idle() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    if tokio::time::timeout(DRAIN_TIMEOUT, all_done).await.is_err() {
-        tracing::warn!("requests were still running at the end of the drain time");
+    let all_done = async {
+        // Every connection holds a receiver.
+        stop.closed().await;
+        recorded().await;
+    };
+    if tokio::time::timeout(gateway.settings.drain_max, all_done).await.is_ok() {
+        return;
+    }
+    tracing::warn!("requests that were still running are cut off");
+    connections.shutdown().await;
+    if tokio::time::timeout(EVENTS_TIMEOUT, recorded()).await.is_err() {
+        tracing::error!("events of requests that were cut off are not recorded");
     }
 }
 

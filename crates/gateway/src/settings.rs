@@ -22,6 +22,8 @@ pub struct Settings {
     /// How long an upstream may work on a request before its answer begins. Completing an upload or
     /// copying a large object takes some stores minutes.
     pub answer_max: Duration,
+    /// How long running requests may take after the stop; then they are cut off.
+    pub drain_max: Duration,
 }
 
 impl Settings {
@@ -37,6 +39,7 @@ impl Settings {
             client_idle_max: Duration::from_secs(60),
             upstream_idle_max: Duration::from_secs(60),
             answer_max: Duration::from_secs(900),
+            drain_max: Duration::from_secs(25),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use testkit::TestWorld;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 const KEY: &str = "MHKEY";
 const SECRET: &str = "secret";
@@ -46,6 +46,8 @@ struct Stage {
     events: mpsc::UnboundedReceiver<S3Request>,
     upstream: TcpListener,
     world: Arc<TestWorld>,
+    stop: Option<oneshot::Sender<()>>,
+    serving: tokio::task::JoinHandle<()>,
 }
 
 impl Stage {
@@ -83,8 +85,14 @@ impl Stage {
         let gateway = Gateway::new(port, Arc::new(Client::new().unwrap()), world.clone(), settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(gateway::serve(listener, Arc::new(gateway), std::future::pending()));
-        Self { address, events, upstream, world }
+        let (stop, stopped) = oneshot::channel();
+        let stopped = async {
+            if stopped.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let serving = tokio::spawn(gateway::serve(listener, Arc::new(gateway), stopped));
+        Self { address, events, upstream, world, stop: Some(stop), serving }
     }
 
     /// The head of a signed request.
@@ -225,6 +233,22 @@ async fn a_client_that_takes_nothing_ends_its_download() {
     let event = stage.events.recv().await.unwrap();
     assert!(event.aborted && event.bytes_out > 0 && event.bytes_out < size, "{event:?}");
     drop(client);
+}
+
+#[tokio::test]
+async fn the_stop_meters_what_it_cuts_off() {
+    let mut stage = Stage::new(|settings| settings.drain_max = SHORT).await;
+    let mut client = stage.send(&stage.head("GET", "/data/k", &[])).await;
+    let mut upstream = stage.accept().await;
+    upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nhello").await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\nhello") {
+        answer.push(client.read_u8().await.unwrap());
+    }
+    stage.stop.take().unwrap().send(()).unwrap();
+    (&mut stage.serving).await.unwrap();
+    let event = stage.events.try_recv().unwrap();
+    assert_eq!((event.aborted, event.bytes_out), (true, 5));
 }
 
 #[tokio::test]
