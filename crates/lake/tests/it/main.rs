@@ -84,6 +84,7 @@ on_both_engines!(
     late_writes_correct_closed_hours,
     events_of_an_object_may_come_in_any_order,
     a_part_that_comes_after_its_upload_ends_with_it,
+    a_catalog_of_version_1_is_brought_up,
     the_sweep_books_the_drift,
     the_sweep_leaves_alone_what_was_deleted_meanwhile,
     a_cut_between_batch_and_removal_doubles_nothing,
@@ -436,6 +437,28 @@ async fn a_cut_between_batch_and_removal_doubles_nothing(bench: Bench) {
     assert_eq!(bench.lake.seal().await.unwrap().records, 1);
     assert_eq!(total(&bench.lake.roll_up(question(OWN)).await.unwrap()), total(&figures) + 10);
     assert_eq!(bench.lake.stored_bytes(OWN).await.unwrap().len(), 1);
+}
+
+async fn a_catalog_of_version_1_is_brought_up(bench: Bench) {
+    bench.append(&[request(1, OCTOBER_US, 1, put("o1", 5))]).await;
+    bench.lake.seal().await.unwrap();
+    let sql = ["drop table PLACE.s3_past", "delete from PLACE.lake_version where version = 2"];
+    match &bench.postgres {
+        Some(url) => sql.iter().for_each(|sql| drop(testkit::run_psql(url, &sql.replace("PLACE", "lake")))),
+        None => {
+            let python =
+                std::env::var("METERHOUSE_TEST_PYTHON").expect("METERHOUSE_TEST_PYTHON is not set: run ./dev/test");
+            let script = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1])\n[c.execute(s) for s in sys.argv[2:]]\nc.commit()";
+            let path = bench.folder.path().join("lake.db");
+            let mut command = std::process::Command::new(python);
+            command.args(["-c", script]).arg(path).args(sql.map(|sql| sql.replace("PLACE", "main")));
+            assert!(command.status().unwrap().success());
+        }
+    }
+    let bench = bench.reopen().await;
+    bench.append(&[request(2, OCTOBER_US + HOUR_US, 1, vec![ObjectChange::Delete { object: "o1".into() }])]).await;
+    bench.lake.tick_storage(OCTOBER_US + 2 * HOUR_US).await.unwrap();
+    assert_eq!(byte_seconds(&bench.lake, 1).await, 5 * 3_600);
 }
 
 fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
