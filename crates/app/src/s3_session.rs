@@ -6,8 +6,8 @@ use access::tree::GatewayRule;
 use access::{Action, Actor, Ask, Context, Place, decide, decide_job};
 use base::{AccountId, MappingId, OrgId, RealmId, UserId};
 use lake::RawBatch;
-use metering::RawEvent;
 use metering::s3::S3Request;
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 use store::{accounts, across, orgs};
@@ -73,7 +73,7 @@ pub(crate) struct Caches {
     buckets: Kept<(RealmId, OrgId, UserId), Arc<Vec<Bucket>>>,
 }
 
-fn look_up<K: Ord, V: Clone>(kept: &Kept<K, V>, key: &K, now_us: i64) -> Option<V> {
+fn look_up<K: Ord + Borrow<Q>, Q: Ord + ?Sized, V: Clone>(kept: &Kept<K, V>, key: &Q, now_us: i64) -> Option<V> {
     let kept = kept.read().ok()?;
     kept.get(key).filter(|(at_us, _)| (now_us - at_us).abs() < KEPT_US).map(|(_, value)| value.clone())
 }
@@ -109,12 +109,12 @@ pub(crate) fn path_text(path: &[OrgId]) -> String {
 /// # Errors
 /// [`Failure`].
 pub async fn key_holder(app: &App, key_id: &str) -> Result<Option<Arc<KeyHolder>>, Failure> {
-    let (key, now_us) = (key_id.to_owned(), app.now_us());
-    if let Some(found) = look_up(&app.caches.holders, &key, now_us) {
+    if let Some(found) = kept_holder(app, key_id) {
         return Ok(found);
     }
+    let now_us = app.now_us();
     let found = fetch_holder(app, key_id).await?.map(Arc::new);
-    keep(&app.caches.holders, key, now_us, found.clone());
+    keep(&app.caches.holders, key_id.to_owned(), now_us, found.clone());
     Ok(found)
 }
 
@@ -209,21 +209,56 @@ async fn fetch_buckets(app: &App, realm: RealmId, org: OrgId, user: UserId) -> R
     Ok(found)
 }
 
-/// Records a request; durable when it returns. However often it is recorded, it counts once.
+/// As [`key_holder`], if the answer is kept in memory.
+#[must_use]
+pub fn kept_holder(app: &App, key_id: &str) -> Option<Option<Arc<KeyHolder>>> {
+    look_up(&app.caches.holders, key_id, app.now_us())
+}
+
+/// As [`buckets`], if the answer is kept in memory.
+#[must_use]
+pub fn kept_buckets(app: &App, realm: RealmId, org: OrgId, user: UserId) -> Option<Arc<Vec<Bucket>>> {
+    look_up(&app.caches.buckets, &(realm, org, user), app.now_us())
+}
+
+/// As [`batch`], if all that is needed is kept in memory.
+#[must_use]
+pub fn kept_batch(app: &App, requests: &[S3Request]) -> Option<RawBatch> {
+    let mut batch = RawBatch::default();
+    for request in requests {
+        let holder = kept_holder(app, &request.access_key)??;
+        if holder.org != request.org {
+            return None;
+        }
+        batch.push_s3(&holder.org_path, request);
+    }
+    Some(batch)
+}
+
+/// Requests with their organisations' places, ready to be recorded.
 ///
 /// # Errors
 /// [`Failure`].
-pub async fn record(app: &App, request: S3Request) -> Result<(), Failure> {
-    let org_path = match key_holder(app, &request.access_key).await? {
-        Some(holder) if holder.org == request.org => holder.org_path.clone(),
-        // The key was revoked while the request ran: it still counts.
-        _ => {
-            let mut tx = app.store.read(&decide_job(request.realm, request.org)).await?;
-            path_text(&orgs::path(&mut tx, request.org).await?)
-        }
-    };
+pub async fn batch(app: &App, requests: &[S3Request]) -> Result<RawBatch, Failure> {
     let mut batch = RawBatch::default();
-    batch.push(&RawEvent::S3 { org_path, request: Box::new(request) });
+    for request in requests {
+        match key_holder(app, &request.access_key).await? {
+            Some(holder) if holder.org == request.org => batch.push_s3(&holder.org_path, request),
+            // The key was revoked while the request ran: it still counts.
+            _ => {
+                let mut tx = app.store.read(&decide_job(request.realm, request.org)).await?;
+                batch.push_s3(&path_text(&orgs::path(&mut tx, request.org).await?), request);
+            }
+        }
+    }
+    Ok(batch)
+}
+
+/// Records requests; durable when it returns. However often one is recorded, it counts once.
+///
+/// # Errors
+/// [`Failure`]; all of them may be recorded again then.
+pub async fn record(app: &App, batch: RawBatch) -> Result<(), Failure> {
     Ok(app.lake.append(batch).await?)
 }
 
@@ -234,4 +269,21 @@ pub async fn record(app: &App, request: S3Request) -> Result<(), Failure> {
 pub async fn my_buckets(cx: &Cx, org: OrgId) -> Result<Arc<Vec<Bucket>>, Failure> {
     let grant = cx.allow(Action::S3OwnKeys, org).await?;
     buckets(&cx.app, grant.realm(), org, cx.user()?).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever asks with ever new keys gets no more memory than this.
+    #[test]
+    fn answers_for_unknown_keys_are_bounded() {
+        let kept: Kept<String, Option<Arc<KeyHolder>>> = Kept::default();
+        for no in 0..KEPT_MAX + 5 {
+            keep(&kept, format!("stranger{no}"), 0, None);
+            assert!(kept.read().unwrap().len() <= KEPT_MAX);
+        }
+        assert!(matches!(look_up(&kept, format!("stranger{}", KEPT_MAX + 4).as_str(), 0), Some(None)));
+        assert!(look_up(&kept, format!("stranger{}", KEPT_MAX + 4).as_str(), KEPT_US).is_none(), "nor for long");
+    }
 }

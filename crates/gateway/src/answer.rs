@@ -1,5 +1,6 @@
 //! Answers: cleaned of everything that is the upstream's, with the gateway's own ids.
 
+use crate::forward::AnswerBody;
 use crate::gateway::Fault;
 use crate::inbound::{Inbound, Target};
 use base::RequestId;
@@ -7,7 +8,6 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use s3::{Body, S3Error, empty_body, full_body};
 
 /// An answer before it is metered and sent.
@@ -42,9 +42,8 @@ impl Reply {
     }
 
     /// Makes an answer that streams.
-    pub(crate) fn stream(status: StatusCode, headers: HeaderMap, body: Incoming) -> Self {
-        let body = body.map_err(|error| -> s3::BoxError { Box::new(error) }).boxed_unsync();
-        Self { status, headers, body, error_code: String::new() }
+    pub(crate) fn stream(status: StatusCode, headers: HeaderMap, body: AnswerBody) -> Self {
+        Self { status, headers, body: body.boxed_unsync(), error_code: String::new() }
     }
 
     /// The size of a body in memory.
@@ -75,6 +74,7 @@ pub(crate) fn of_error(error: &S3Error, target: &Target, is_head: bool, request_
 pub(crate) fn of_fault(fault: Fault, inbound: &Inbound) -> Reply {
     let error = match fault {
         Fault::Refused(error) => error,
+        Fault::ClientSilent => S3Error::request_timeout(),
         // Nobody reads it.
         Fault::ClientGone => S3Error::incomplete_body(),
     };

@@ -2,6 +2,7 @@
 //! through the gateway.
 
 use crate::answer::Reply;
+use crate::forward::AnswerBody;
 use crate::forward::{SmallRequest, read_answer, upstream_headers};
 use crate::gateway::{Fault, Gateway};
 use crate::inbound::Inbound;
@@ -13,9 +14,8 @@ use crate::upstream_errors::{Blame, blame, by_status};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use s3::sigv4::UNSIGNED_PAYLOAD;
-use s3::{BoxError, Operation, Outgoing, Query, S3Error, dates, names, xml};
+use s3::{Operation, Outgoing, Query, S3Error, dates, names, xml};
 
 /// Conditions on the source, and what they are called in a GET.
 const CONDITIONS: [(&str, &str); 4] = [
@@ -155,12 +155,12 @@ impl<P: Port> Gateway<P> {
             raw_key: &copy.destination.raw_key,
             query: &query,
             headers,
-            body: body.map_err(|error| -> BoxError { Box::new(error) }).boxed_unsync(),
+            body: body.boxed_unsync(),
             payload_hash: UNSIGNED_PAYLOAD,
             now_us: self.world.now_us(),
         };
         meter.count_upstream();
-        let response = self.client.send(&copy.destination.mapping.upstream, outgoing).await?;
+        let response = self.send(&copy.destination.mapping, outgoing, None).await?;
         if !response.status().is_success() {
             return Ok((self.pass(inbound, &copy.destination.mapping, response, &[]).await?, 0));
         }
@@ -173,7 +173,7 @@ impl<P: Port> Gateway<P> {
         inbound: &Inbound,
         copy: &Copy<'_>,
         meter: &Meter<P>,
-    ) -> Result<Response<Incoming>, Fault> {
+    ) -> Result<Response<AnswerBody>, Fault> {
         let mut headers = HeaderMap::new();
         for (name, plain) in CONDITIONS {
             if let Some(value) = inbound.headers.get(name) {
@@ -266,7 +266,7 @@ impl<P: Port> Gateway<P> {
     }
 
     /// Writes the answer that the upstream would have given to a copy.
-    async fn copy_result(&self, inbound: &Inbound, response: Response<Incoming>) -> Result<Reply, Fault> {
+    async fn copy_result(&self, inbound: &Inbound, response: Response<AnswerBody>) -> Result<Reply, Fault> {
         let (head, body) = response.into_parts();
         read_answer(body).await?;
         let etag = head.headers.get(header::ETAG).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
@@ -284,7 +284,7 @@ impl<P: Port> Gateway<P> {
 }
 
 /// What the tenant is told of a source that cannot be read: no names, and nothing of our own rights.
-async fn source_fault(copy: &Copy<'_>, source: Response<Incoming>) -> Result<S3Error, Fault> {
+async fn source_fault(copy: &Copy<'_>, source: Response<AnswerBody>) -> Result<S3Error, Fault> {
     let status = source.status();
     if status == StatusCode::NOT_MODIFIED {
         return Ok(S3Error::precondition_failed());

@@ -2,9 +2,11 @@
 
 use crate::answer::{self, Reply};
 use crate::gateway::{Fault, Gateway};
+use crate::idle::IdleBody;
 use crate::inbound::Inbound;
 use crate::meter::Meter;
 use crate::port::{Mapping, Port};
+use crate::upload::UploadState;
 use crate::upstream_errors::{Blame, blame, by_status};
 use crate::{tokens, upload};
 use bytes::Bytes;
@@ -15,6 +17,7 @@ use s3::payload::ChecksumsOf;
 use s3::rewrite::{Rewrite, rewrite_xml};
 use s3::xml::{self, XmlError};
 use s3::{Body, Operation, Outgoing, PayloadDecoder, PayloadMode, Query, S3Error, empty_body, full_body, names};
+use std::pin::pin;
 
 /// Largest request body that is read into memory: XML only.
 const REQUEST_BYTES_MAX: u64 = 2 * 1_024 * 1_024;
@@ -119,8 +122,11 @@ fn without_aws_chunked(value: &HeaderValue) -> Option<HeaderValue> {
     if kept.is_empty() { None } else { HeaderValue::from_str(&kept.join(",")).ok() }
 }
 
+/// The body of an upstream's answer.
+pub(crate) type AnswerBody = IdleBody<Incoming>;
+
 /// Reads an upstream's answer into memory.
-pub(crate) async fn read_answer(body: Incoming) -> Result<Bytes, Fault> {
+pub(crate) async fn read_answer(body: AnswerBody) -> Result<Bytes, Fault> {
     let collected = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| {
         tracing::error!(%error, "answer of the upstream cannot be read");
         S3Error::service_unavailable()
@@ -157,7 +163,7 @@ impl<P: Port> Gateway<P> {
         mapping: &Mapping,
         request: SmallRequest<'_>,
         meter: &Meter<P>,
-    ) -> Result<Response<Incoming>, Fault> {
+    ) -> Result<Response<AnswerBody>, Fault> {
         let payload_hash = names::sha256_hex(&request.body);
         let mut headers = request.headers;
         if matches!(request.method, Method::PUT | Method::POST) {
@@ -176,7 +182,32 @@ impl<P: Port> Gateway<P> {
             now_us: self.world.now_us(),
         };
         meter.count_upstream();
-        Ok(self.client.send(&mapping.upstream, outgoing).await?)
+        self.send(mapping, outgoing, None).await
+    }
+
+    /// Sends a request. An upstream that takes or says nothing for too long fails it.
+    pub(crate) async fn send(
+        &self,
+        mapping: &Mapping,
+        outgoing: Outgoing<'_>,
+        upload: Option<&UploadState>,
+    ) -> Result<Response<AnswerBody>, Fault> {
+        let mut sending = pin!(self.client.send(&mapping.upstream, outgoing));
+        loop {
+            let (handed, limit) = match upload {
+                Some(upload) if !upload.is_over() => (upload.handed(), self.settings.upstream_idle_max),
+                _ => (0, self.settings.answer_max),
+            };
+            if let Ok(answer) = tokio::time::timeout(limit, sending.as_mut()).await {
+                return Ok(answer?.map(|body| IdleBody::new(body, self.settings.upstream_idle_max)));
+            }
+            // The client's silence ends the body by itself.
+            let goes_on = |upload: &UploadState| upload.handed() != handed || upload.waits_for_client();
+            if !upload.is_some_and(goes_on) {
+                tracing::error!(account = %mapping.account, "the upstream is silent");
+                return Err(S3Error::service_unavailable().into());
+            }
+        }
     }
 
     /// Reads and verifies the client's body where it is XML; other methods have none.
@@ -185,7 +216,13 @@ impl<P: Port> Gateway<P> {
             return Ok(Bytes::new());
         }
         let decoder = PayloadDecoder::new(&inbound.verified, &inbound.headers, checksums_of(inbound.operation))?;
-        upload::collect(body, decoder, REQUEST_BYTES_MAX, &meter.counters()).await
+        upload::collect(
+            IdleBody::new(body, self.settings.client_idle_max),
+            decoder,
+            REQUEST_BYTES_MAX,
+            &meter.counters(),
+        )
+        .await
     }
 
     /// Passes a request with a small body on and its answer back.
@@ -218,7 +255,7 @@ impl<P: Port> Gateway<P> {
         &self,
         inbound: &Inbound,
         mapping: &Mapping,
-        response: Response<Incoming>,
+        response: Response<AnswerBody>,
         echoes: &[(&str, String)],
     ) -> Result<Reply, Fault> {
         let (head, body) = response.into_parts();
@@ -253,7 +290,7 @@ impl<P: Port> Gateway<P> {
         mapping: &Mapping,
         status: StatusCode,
         mut headers: HeaderMap,
-        body: Incoming,
+        body: AnswerBody,
     ) -> Result<Reply, Fault> {
         let whole = read_answer(body).await?;
         let (code, message) = s3::read_error(&whole);

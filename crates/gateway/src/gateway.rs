@@ -4,6 +4,7 @@ use crate::answer::{self, Reply};
 use crate::inbound::{self, Inbound, Target};
 use crate::meter::{CLIENT_GONE, Meter, MeteredBody};
 use crate::port::{Port, PortError, VirtualBucket};
+use crate::recorder::Recorder;
 use crate::settings::Settings;
 use base::{RequestId, World};
 use http::{Method, Request, Response, request};
@@ -12,7 +13,7 @@ use hyper::body::Incoming;
 use s3::sigv4::{self, DUMMY_SECRET, Policy, SigningKeyCache, WireRequest};
 use s3::{Body, Client, ClientError, Operation, S3Error, names};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Why a request is not served.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,9 @@ pub(crate) enum Fault {
     /// Nobody is left to answer.
     #[error("the client went away")]
     ClientGone,
+    /// Its body stopped coming.
+    #[error("the client is silent")]
+    ClientSilent,
 }
 
 impl From<PortError> for Fault {
@@ -41,16 +45,16 @@ impl From<ClientError> for Fault {
 
 /// The gateway over any state.
 pub struct Gateway<P> {
-    pub(crate) port: P,
+    pub(crate) port: Arc<P>,
     pub(crate) client: Arc<Client>,
     pub(crate) world: Arc<dyn World>,
-    pub(crate) settings: Settings,
+    pub(crate) settings: Arc<Settings>,
     /// Metering events on their way.
-    pub(crate) pending: AtomicUsize,
-    policy: Policy,
-    policy_received_host: Policy,
-    keys: SigningKeyCache,
-    unauthenticated: AtomicU64,
+    pub(crate) recorder: Recorder,
+    policy: Arc<Policy>,
+    policy_received_host: Arc<Policy>,
+    keys: Arc<SigningKeyCache>,
+    unauthenticated: Arc<AtomicU64>,
 }
 
 impl<P: Port> Gateway<P> {
@@ -58,16 +62,32 @@ impl<P: Port> Gateway<P> {
     pub fn new(port: P, client: Arc<Client>, world: Arc<dyn World>, settings: Settings) -> Self {
         let policy = Policy { region: settings.region.clone(), public_hosts: settings.public_hosts.clone() };
         Self {
-            port,
+            port: Arc::new(port),
             client,
             world,
-            settings,
-            pending: AtomicUsize::new(0),
-            policy_received_host: Policy { public_hosts: Vec::new(), ..policy.clone() },
-            policy,
-            keys: SigningKeyCache::default(),
-            unauthenticated: AtomicU64::new(0),
+            settings: Arc::new(settings),
+            recorder: Recorder::default(),
+            policy_received_host: Arc::new(Policy { public_hosts: Vec::new(), ..policy.clone() }),
+            policy: Arc::new(policy),
+            keys: Arc::default(),
+            unauthenticated: Arc::default(),
         }
+    }
+
+    /// The same gateway for a thread of its own: with its own connections to upstreams and its own events
+    /// on their way, so that a request never changes threads.
+    pub(crate) fn for_thread(&self) -> Result<Self, ClientError> {
+        Ok(Self {
+            port: Arc::clone(&self.port),
+            client: Arc::new(self.client.with_own_connections()?),
+            world: Arc::clone(&self.world),
+            settings: Arc::clone(&self.settings),
+            recorder: Recorder::default(),
+            policy: Arc::clone(&self.policy),
+            policy_received_host: Arc::clone(&self.policy_received_host),
+            keys: Arc::clone(&self.keys),
+            unauthenticated: Arc::clone(&self.unauthenticated),
+        })
     }
 
     /// Gives the number of requests refused before their sender was known, since the start.
@@ -88,7 +108,7 @@ impl<P: Port> Gateway<P> {
         let host = host_of(&head);
         let target = Target::parse(&host, head.uri.path(), self.settings.domain.as_deref());
         let is_head = head.method == Method::HEAD;
-        if self.pending.load(Ordering::Acquire) >= crate::meter::UNRECORDED_MAX {
+        if self.recorder.is_full() {
             tracing::error!("requests are refused: too many events wait to be recorded");
             return answer::refusal(&S3Error::slow_down(), &target, is_head, request_id);
         }
@@ -172,10 +192,11 @@ impl<P: Port> Gateway<P> {
     async fn serve_write(self: Arc<Self>, inbound: Inbound, body: Incoming, mut meter: Meter<P>) -> Response<Body> {
         let outcome = self.process(&inbound, body, &mut meter).await;
         let gone = matches!(outcome, Err(Fault::ClientGone));
+        let cut = gone || matches!(outcome, Err(Fault::ClientSilent));
         let reply = outcome.unwrap_or_else(|fault| answer::of_fault(fault, &inbound));
         meter.answered(if gone { CLIENT_GONE } else { reply.status.as_u16() }, &reply.error_code);
         let bytes_out = if gone { 0 } else { reply.known_size() };
-        if let Err(error) = meter.commit(bytes_out, gone).await {
+        if let Err(error) = meter.commit(bytes_out, cut).await {
             tracing::error!(request_id = %inbound.request_id, %error, "write not recorded, answering 503");
             return answer::refusal(&S3Error::service_unavailable(), &inbound.target, false, inbound.request_id);
         }

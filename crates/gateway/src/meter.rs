@@ -11,16 +11,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 /// Status of a request whose client went away before the answer.
 pub(crate) const CLIENT_GONE: u16 = 499;
-
-/// An event that cannot be recorded is tried again for ever, with a pause that doubles up to this.
-const RECORD_PAUSE_MAX: Duration = Duration::from_secs(5);
-
-/// With so many events unrecorded the gateway refuses new requests: the meter blocks rather than drops.
-pub(crate) const UNRECORDED_MAX: usize = 1_000;
 
 const USER_AGENT_BYTES_MAX: usize = 256;
 
@@ -79,6 +72,7 @@ impl<P: Port> Meter<P> {
             user_agent: user_agent(inbound),
             changes: Vec::new(),
         };
+        gateway.recorder.begun();
         Self { gateway, event: Some(event), started_us: inbound.started_us, counters: Arc::default() }
     }
 
@@ -133,19 +127,16 @@ impl<P: Port> Meter<P> {
 
     /// Records the event and waits until it is durable.
     pub(crate) async fn commit(&mut self, bytes_out: u64, aborted: bool) -> Result<(), PortError> {
-        let Some(event) = self.take(bytes_out, aborted) else { return Ok(()) };
-        let recorded = self.gateway.port.record(event.clone()).await;
-        if recorded.is_err() {
-            // The caller answers 503, and still nothing is lost: the id makes repeats harmless.
-            record_detached(Arc::clone(&self.gateway), event);
+        match self.take(bytes_out, aborted) {
+            Some(event) => self.gateway.record(event).await,
+            None => Ok(()),
         }
-        recorded
     }
 
     /// Records the event without waiting.
     pub(crate) fn finish(&mut self, bytes_out: u64, aborted: bool) {
         if let Some(event) = self.take(bytes_out, aborted) {
-            record_detached(Arc::clone(&self.gateway), event);
+            self.gateway.record_later(event);
         }
     }
 }
@@ -153,6 +144,7 @@ impl<P: Port> Meter<P> {
 impl<P: Port> Drop for Meter<P> {
     fn drop(&mut self) {
         self.finish(0, true);
+        self.gateway.recorder.ended();
     }
 }
 
@@ -160,23 +152,6 @@ fn user_agent(inbound: &Inbound) -> String {
     let bytes = inbound.headers.get("user-agent").map_or(&b""[..], |value| value.as_bytes());
     let cut = &bytes[..bytes.len().min(USER_AGENT_BYTES_MAX)];
     String::from_utf8_lossy(cut).chars().filter(|character| !character.is_control()).collect()
-}
-
-fn record_detached<P: Port>(gateway: Arc<Gateway<P>>, event: S3Request) {
-    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-        tracing::error!(request_id = %event.request_id, "metering event lost: no runtime to record it");
-        return;
-    };
-    gateway.pending.fetch_add(1, Ordering::AcqRel);
-    runtime.spawn(async move {
-        let mut pause = Duration::from_millis(100);
-        while let Err(error) = gateway.port.record(event.clone()).await {
-            tracing::error!(request_id = %event.request_id, %error, "metering event not recorded yet");
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(RECORD_PAUSE_MAX);
-        }
-        gateway.pending.fetch_sub(1, Ordering::AcqRel);
-    });
 }
 
 /// An answer's body that counts what is handed to the socket and records when it ends or is dropped.

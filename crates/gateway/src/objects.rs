@@ -3,6 +3,7 @@
 use crate::answer::Reply;
 use crate::forward::{SmallRequest, upstream_headers};
 use crate::gateway::{Fault, Gateway};
+use crate::idle::{IdleBody, Silence};
 use crate::inbound::Inbound;
 use crate::meter::Meter;
 use crate::port::{Mapping, Port, VirtualBucket};
@@ -14,11 +15,15 @@ use hyper::body::Incoming;
 use metering::s3::ObjectChange;
 use s3::payload::ChecksumsOf;
 use s3::sigv4::UNSIGNED_PAYLOAD;
-use s3::{Operation, Outgoing, PayloadDecoder, PayloadMode, Query, S3Error, empty_body, names};
+use s3::{Operation, Outgoing, PayloadDecoder, PayloadMode, Query, S3Error, full_body, names};
 use std::sync::Arc;
 
 /// Largest body of one PUT, as on AWS.
 pub(crate) const PUT_BYTES_MAX: u64 = 5 * 1_024 * 1_024 * 1_024;
+
+/// The last bytes of a body are held back until all is verified. Of a body this short that is all of it,
+/// and it goes out in one piece with its head.
+const HELD_BYTES_MAX: u64 = 16 * 1_024;
 
 /// Highest part number.
 const PART_MAX: u32 = 10_000;
@@ -77,12 +82,13 @@ impl<P: Port> Gateway<P> {
         let mut headers = upstream_headers(inbound);
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         let state = Arc::new(UploadState::default());
-        let outgoing_body = if length == 0 {
-            // Nothing could be held back, so nothing is sent before all is verified.
-            upload::collect(body, decoder, 0, &meter.counters()).await?;
-            empty_body()
+        let streams = length > HELD_BYTES_MAX;
+        let outgoing_body = if streams {
+            let silence = Silence::new(self.settings.client_idle_max);
+            UploadBody::new(body, silence, decoder, length, meter.counters(), Arc::clone(&state)).boxed_unsync()
         } else {
-            UploadBody::new(body, decoder, length, meter.counters(), Arc::clone(&state)).boxed_unsync()
+            let body = IdleBody::new(body, self.settings.client_idle_max);
+            full_body(upload::collect(body, decoder, HELD_BYTES_MAX, &meter.counters()).await?)
         };
         let query = inbound.query.to_raw();
         let outgoing = Outgoing {
@@ -99,12 +105,12 @@ impl<P: Port> Gateway<P> {
             now_us: self.world.now_us(),
         };
         meter.count_upstream();
-        let sent = self.client.send(&place.mapping.upstream, outgoing).await;
+        let sent = self.send(&place.mapping, outgoing, streams.then_some(&*state)).await;
         if let Some(fault) = state.take_fault() {
             return Err(fault);
         }
         let response = sent?;
-        if length > 0 && response.status().is_success() && !state.is_verified() {
+        if streams && response.status().is_success() && !state.is_verified() {
             tracing::error!(request_id = %inbound.request_id, "upstream accepted an upload before its end");
             return Err(S3Error::service_unavailable().into());
         }

@@ -75,6 +75,6 @@ pub trait Port: Send + Sync + 'static {
     /// Gives the name space of a caller.
     fn buckets(&self, caller: &Caller) -> impl Future<Output = Result<Arc<Vec<VirtualBucket>>, PortError>> + Send;
 
-    /// Records a finished request. Durable when it returns `Ok`; repeating an id counts once.
-    fn record(&self, event: S3Request) -> impl Future<Output = Result<(), PortError>> + Send;
+    /// Records finished requests. Durable when it returns `Ok`; repeating an id counts once.
+    fn record(&self, events: &[S3Request]) -> impl Future<Output = Result<(), PortError>> + Send;
 }

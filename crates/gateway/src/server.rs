@@ -1,6 +1,10 @@
 //! Accepts connections and serves them until told to stop.
+//!
+//! A connection is served by one thread with its own connections to upstreams: passing a small request on
+//! costs less than waking another thread for it.
 
 use crate::gateway::Gateway;
+use crate::idle::IdleWrites;
 use crate::port::Port;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -8,31 +12,49 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 
 /// How long a client may take to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long running requests and events may take after the stop.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the events of requests that were cut off at the stop may take.
+const EVENTS_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Serves `listener` until `shutdown` resolves; then lets running requests end and their events be
-/// recorded, for at most half a minute.
+/// A connection on its way to its thread.
+struct Arrival {
+    stream: std::net::TcpStream,
+    source_ip: String,
+}
+
+/// A thread that serves connections.
+struct Worker {
+    arrivals: mpsc::UnboundedSender<Arrival>,
+    /// Connections that it serves.
+    load: Arc<AtomicUsize>,
+    ended: oneshot::Receiver<()>,
+}
+
+/// Serves `listener` until `shutdown` resolves; then lets running requests end, cuts off those that do not,
+/// and lets their events be recorded: half a minute in all.
 pub async fn serve<P: Port>(listener: TcpListener, gateway: Arc<Gateway<P>>, shutdown: impl Future<Output = ()>) {
-    let (stop, stopped) = watch::channel(false);
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers: io::Result<Vec<Worker>> = (0..count).map(|no| Worker::start(no, &gateway)).collect();
+    let workers = match workers {
+        Ok(workers) => workers,
+        Err(error) => return tracing::error!(%error, "the gateway cannot start its threads"),
+    };
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    let source_ip = peer.ip().to_string();
-                    tokio::spawn(connection(stream, source_ip, Arc::clone(&gateway), stopped.clone()));
-                }
+                Ok((stream, peer)) => hand_over(&workers, stream, peer.ip().to_string()),
                 Err(error) => {
                     // Out of descriptors, most likely: wait for some to come back.
                     tracing::warn!(%error, "cannot accept a connection");
@@ -43,23 +65,92 @@ pub async fn serve<P: Port>(listener: TcpListener, gateway: Arc<Gateway<P>>, shu
         }
     }
     drop(listener);
+    for Worker { arrivals, ended, .. } in workers {
+        drop(arrivals);
+        // An error means that the thread is over as well.
+        let _ = ended.await;
+    }
+}
+
+/// Gives a connection to the thread with the fewest.
+fn hand_over(workers: &[Worker], stream: TcpStream, source_ip: String) {
+    let least = workers.iter().min_by_key(|worker| worker.load.load(Ordering::Relaxed));
+    let worker = least.expect("there is a thread for each processor");
+    match stream.into_std() {
+        Ok(stream) => {
+            worker.load.fetch_add(1, Ordering::Relaxed);
+            if worker.arrivals.send(Arrival { stream, source_ip }).is_err() {
+                tracing::error!("a thread of the gateway has ended");
+            }
+        }
+        Err(error) => tracing::warn!(%error, "cannot take a connection"),
+    }
+}
+
+impl Worker {
+    fn start<P: Port>(no: usize, gateway: &Gateway<P>) -> io::Result<Self> {
+        let gateway = Arc::new(gateway.for_thread().map_err(io::Error::other)?);
+        let (arrivals, arriving) = mpsc::unbounded_channel();
+        let load = Arc::new(AtomicUsize::new(0));
+        let (end, ended) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let its_load = Arc::clone(&load);
+        std::thread::Builder::new().name(format!("gateway-{no}")).spawn(move || {
+            runtime.block_on(serve_arrivals(gateway, arriving, its_load));
+            let _ = end.send(());
+        })?;
+        Ok(Self { arrivals, load, ended })
+    }
+}
+
+/// Ends when the sender has gone and everything is recorded, or the time is up.
+async fn serve_arrivals<P: Port>(
+    gateway: Arc<Gateway<P>>,
+    mut arriving: mpsc::UnboundedReceiver<Arrival>,
+    load: Arc<AtomicUsize>,
+) {
+    let (stop, stopped) = watch::channel(false);
+    let mut connections = JoinSet::new();
+    loop {
+        let arrival = tokio::select! {
+            arrival = arriving.recv() => arrival,
+            Some(_) = connections.join_next() => continue,
+        };
+        let Some(Arrival { stream, source_ip }) = arrival else { break };
+        let (gateway, stopped, load) = (Arc::clone(&gateway), stopped.clone(), Arc::clone(&load));
+        connections.spawn(async move {
+            match TcpStream::from_std(stream) {
+                Ok(stream) => connection(stream, source_ip, gateway, stopped).await,
+                Err(error) => tracing::warn!(%error, "cannot take a connection"),
+            }
+            load.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
     drop(stopped);
     if stop.send(true).is_err() {
         tracing::debug!("no connection is open");
     }
-    drain(&gateway, &stop).await;
+    drain(&gateway, &stop, connections).await;
 }
 
-async fn drain<P: Port>(gateway: &Gateway<P>, stop: &watch::Sender<bool>) {
-    let all_done = async {
-        // Every connection holds a receiver.
-        stop.closed().await;
-        while gateway.pending.load(Ordering::Acquire) > 0 {
+async fn drain<P: Port>(gateway: &Gateway<P>, stop: &watch::Sender<bool>, mut connections: JoinSet<()>) {
+    let recorded = async || {
+        while !gateway.recorder.is_idle() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    if tokio::time::timeout(DRAIN_TIMEOUT, all_done).await.is_err() {
-        tracing::warn!("requests were still running at the end of the drain time");
+    let all_done = async {
+        // Every connection holds a receiver.
+        stop.closed().await;
+        recorded().await;
+    };
+    if tokio::time::timeout(gateway.settings.drain_max, all_done).await.is_ok() {
+        return;
+    }
+    tracing::warn!("requests that were still running are cut off");
+    connections.shutdown().await;
+    if tokio::time::timeout(EVENTS_TIMEOUT, recorded()).await.is_err() {
+        tracing::error!("events of requests that were cut off are not recorded");
     }
 }
 
@@ -72,6 +163,7 @@ async fn connection<P: Port>(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
+    let stream = IdleWrites::new(stream, gateway.settings.client_idle_max);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let gateway = Arc::clone(&gateway);
         let source_ip = source_ip.clone();

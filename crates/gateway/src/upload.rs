@@ -5,6 +5,7 @@
 //! comes to be.
 
 use crate::gateway::Fault;
+use crate::idle::{IdleBody, Silence};
 use crate::meter::Counters;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -13,7 +14,7 @@ use hyper::body::Incoming;
 use s3::{BoxError, PayloadDecoder, S3Error};
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
@@ -22,6 +23,10 @@ use std::task::{Context, Poll, ready};
 pub(crate) struct UploadState {
     fault: Mutex<Option<Fault>>,
     verified: AtomicBool,
+    /// Frames that the upstream took.
+    handed: AtomicU64,
+    waits_for_client: AtomicBool,
+    over: AtomicBool,
 }
 
 impl UploadState {
@@ -35,6 +40,21 @@ impl UploadState {
         self.verified.load(Ordering::Acquire)
     }
 
+    /// How many frames the upstream took.
+    pub(crate) fn handed(&self) -> u64 {
+        self.handed.load(Ordering::Acquire)
+    }
+
+    /// Tells whether the next frame is still to come from the client.
+    pub(crate) fn waits_for_client(&self) -> bool {
+        self.waits_for_client.load(Ordering::Acquire)
+    }
+
+    /// Tells whether the upstream took everything.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
     fn fail(&self, fault: Fault) -> BoxError {
         let text = fault.to_string();
         *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
@@ -45,6 +65,7 @@ impl UploadState {
 /// The verified body of an upload.
 pub(crate) struct UploadBody {
     inner: Incoming,
+    silence: Silence,
     decoder: PayloadDecoder,
     ready: VecDeque<Bytes>,
     left: u64,
@@ -57,12 +78,13 @@ impl UploadBody {
     /// Wraps the client's body; `length` is what the upstream was told.
     pub(crate) fn new(
         inner: Incoming,
+        silence: Silence,
         decoder: PayloadDecoder,
         length: u64,
         counters: Arc<Counters>,
         state: Arc<UploadState>,
     ) -> Self {
-        Self { inner, decoder, ready: VecDeque::new(), left: length, ended: false, counters, state }
+        Self { inner, silence, decoder, ready: VecDeque::new(), left: length, ended: false, counters, state }
     }
 
     fn take_frame(&mut self, frame: Option<Result<Frame<Bytes>, hyper::Error>>) -> Result<(), BoxError> {
@@ -105,10 +127,18 @@ impl Body for UploadBody {
         loop {
             if this.ready.len() > 1 || this.ended {
                 let Some(bytes) = this.ready.pop_front() else { return Poll::Ready(None) };
+                this.state.over.store(this.ended && this.ready.is_empty(), Ordering::Release);
+                this.state.handed.fetch_add(1, Ordering::AcqRel);
                 this.left = this.left.saturating_sub(bytes.len() as u64);
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
-            let frame = ready!(Pin::new(&mut this.inner).poll_frame(cx));
+            let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) else {
+                this.state.waits_for_client.store(true, Ordering::Release);
+                ready!(this.silence.poll_over(cx));
+                return Poll::Ready(Some(Err(this.state.fail(Fault::ClientSilent))));
+            };
+            this.silence.broken();
+            this.state.waits_for_client.store(false, Ordering::Release);
             if let Err(error) = this.take_frame(frame) {
                 return Poll::Ready(Some(Err(error)));
             }
@@ -126,7 +156,7 @@ impl Body for UploadBody {
 
 /// Reads and verifies a whole small body, of at most `bytes_max` bytes.
 pub(crate) async fn collect(
-    mut inner: Incoming,
+    mut inner: IdleBody<Incoming>,
     mut decoder: PayloadDecoder,
     bytes_max: u64,
     counters: &Counters,
@@ -134,7 +164,9 @@ pub(crate) async fn collect(
     let mut ready: VecDeque<Bytes> = VecDeque::new();
     let mut whole = Vec::new();
     while let Some(frame) = inner.frame().await {
-        let frame = frame.map_err(|_| Fault::ClientGone)?;
+        // An error of the connection, or none and a silence.
+        let frame =
+            frame.map_err(|error| if error.is::<hyper::Error>() { Fault::ClientGone } else { Fault::ClientSilent })?;
         if let Ok(data) = frame.into_data() {
             feed(&mut decoder, data, &mut ready, counters)?;
         }

@@ -14,6 +14,7 @@ use std::path::Path;
 
 const DUCKLAKE_SQL: &str = include_str!("../sql/ducklake.sql");
 const LAKE_SQL: &str = include_str!("../sql/lake.sql");
+const LAKE_2_SQL: &str = include_str!("../sql/lake_2.sql");
 
 /// The one table of the catalog.
 const TABLE_ID: i64 = 1;
@@ -42,6 +43,13 @@ async fn migrate_with(pool: &AnyPool, engine: Engine, files: &Path, now_us: i64)
     if done.is_empty() {
         create(&mut tx, engine, files, now_us).await?;
     }
+    if !done.contains(&2) {
+        run(&mut tx, engine, LAKE_2_SQL).await?;
+        if engine == Engine::Postgres {
+            tx.execute(POSTGRES_LOCKS).await?;
+        }
+        tx.execute("insert into lake_version (version) values (2)").await?;
+    }
     tx.commit().await?;
     Ok(())
 }
@@ -52,15 +60,8 @@ async fn create(
     files: &Path,
     now_us: i64,
 ) -> Result<(), LakeError> {
-    for text in [DUCKLAKE_SQL, LAKE_SQL] {
-        for statement in text.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
-            let statement = match engine {
-                Engine::Sqlite => statement.replace("bytes_type", "blob"),
-                Engine::Postgres => statement.replace("bytes_type", "bytea").replace(" without rowid", ""),
-            };
-            tx.execute(sqlx::AssertSqlSafe(statement)).await?;
-        }
-    }
+    run(tx, engine, DUCKLAKE_SQL).await?;
+    run(tx, engine, LAKE_SQL).await?;
     let data_path = format!("{}/", files.display());
     insert_metadata(tx, &data_path).await?;
     let now = timestamp_text(now_us);
@@ -87,8 +88,16 @@ async fn create(
     }
     tx.execute("insert into lake_state (one, sealed_seq, batch_no, fingerprint_key) values (1, 0, 0, '')").await?;
     tx.execute("insert into lake_version (version) values (1)").await?;
-    if engine == Engine::Postgres {
-        tx.execute(POSTGRES_LOCKS).await?;
+    Ok(())
+}
+
+async fn run(tx: &mut Transaction<'static, Any>, engine: Engine, text: &'static str) -> Result<(), LakeError> {
+    for statement in text.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
+        let statement = match engine {
+            Engine::Sqlite => statement.replace("bytes_type", "blob"),
+            Engine::Postgres => statement.replace("bytes_type", "bytea").replace(" without rowid", ""),
+        };
+        tx.execute(sqlx::AssertSqlSafe(statement)).await?;
     }
     Ok(())
 }
@@ -116,6 +125,7 @@ begin
   loop
     execute format('alter table lake.%I enable row level security', place.name);
     execute format('alter table lake.%I force row level security', place.name);
+    execute format('drop policy if exists realm_only on lake.%I', place.name);
     execute format('create policy realm_only on lake.%I using (realm_id = current_setting(''meterhouse.realm_id'', true)
       or current_setting(''meterhouse.realm_id'', true) = ''*'')', place.name);
   end loop;

@@ -1,13 +1,17 @@
 //! The inbox: events wait here from their acknowledgement until a batch holds them.
 //!
-//! One committer takes what arrived while it wrote the last group, and writes it as one row: a group
-//! commit without a timer. An append returns when its group is on disk.
+//! One committer takes what arrived while it wrote the last group, and writes it as one group: a group
+//! commit without a timer. An append returns when its group is on disk, in a file (`inbox_log`) or in a
+//! table (`inbox_table`).
 
 use crate::error::LakeError;
+use crate::inbox_log::{self, Log};
+use crate::inbox_table::Table;
 use crate::ingest::Settings;
-use crate::open::{Engine, Lake};
+use crate::open::Lake;
 use metering::RawEvent;
-use sqlx::{AnyPool, Executor, Row as _};
+use metering::s3::S3Request;
+use sqlx::AnyPool;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -21,24 +25,27 @@ pub struct RawBatch {
 
 const KIND_JSON: u8 = 1;
 const KIND_COMPACT: u8 = 2;
+const KIND_S3: u8 = 3;
 
 impl RawBatch {
     /// Adds an event.
     pub fn push(&mut self, event: &RawEvent) {
+        match event {
+            RawEvent::Usage(record) => self.add(KIND_COMPACT, |out| record.write_compact(out)),
+            RawEvent::S3 { org_path, request } => self.push_s3(org_path, request),
+        }
+    }
+
+    /// Adds a request of the S3 gateway.
+    pub fn push_s3(&mut self, org_path: &str, request: &S3Request) {
+        self.add(KIND_S3, |out| request.write_compact(org_path, out));
+    }
+
+    fn add(&mut self, kind: u8, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
-        self.bytes.extend_from_slice(&[0; 5]);
-        let kind = match event {
-            RawEvent::Usage(record) => {
-                record.write_compact(&mut self.bytes);
-                KIND_COMPACT
-            }
-            RawEvent::S3 { .. } => {
-                serde_json::to_writer(&mut self.bytes, event).expect("our own events are JSON");
-                KIND_JSON
-            }
-        };
+        self.bytes.extend_from_slice(&[kind, 0, 0, 0, 0]);
+        write(&mut self.bytes);
         let length = u32::try_from(self.bytes.len() - start - 5).expect("events are checked to be short");
-        self.bytes[start] = kind;
         self.bytes[start + 1..start + 5].copy_from_slice(&length.to_le_bytes());
         self.events += 1;
     }
@@ -68,6 +75,11 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<RawEvent>, LakeError> {
         rest = &tail[length..];
         events.push(match head[0] {
             KIND_COMPACT => RawEvent::Usage(Box::new(metering::UsageRecord::read_compact(body).ok_or_else(damaged)?)),
+            KIND_S3 => {
+                let (org_path, request) = S3Request::read_compact(body).ok_or_else(damaged)?;
+                RawEvent::S3 { org_path, request: Box::new(request) }
+            }
+            // Of an older version.
             KIND_JSON => serde_json::from_slice(body).map_err(|_| damaged())?,
             _ => return Err(damaged()),
         });
@@ -75,13 +87,22 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<RawEvent>, LakeError> {
     Ok(events)
 }
 
+/// Events that wait for their group, and who waits with them.
 struct Waiting {
     batch: RawBatch,
     done: oneshot::Sender<Result<(), String>>,
 }
 
+/// Where groups are kept.
+enum Kept {
+    /// Files in the data folder, beside a catalog in SQLite.
+    Log(Arc<Log>),
+    /// A table, beside a catalog in PostgreSQL.
+    Table(Table),
+}
+
 pub(crate) struct Inbox {
-    pool: AnyPool,
+    kept: Kept,
     sender: Mutex<Option<mpsc::Sender<Waiting>>>,
     room: Arc<Room>,
 }
@@ -93,71 +114,85 @@ struct Room {
     freed: Notify,
 }
 
-/// One committed row of the inbox.
+/// One committed group.
 pub(crate) struct Group {
     pub(crate) seq: i64,
     pub(crate) events: i64,
     pub(crate) body: Vec<u8>,
 }
 
-pub(crate) async fn start(
-    pool: AnyPool,
-    engine: Engine,
-    sealed_seq: i64,
-    settings: Settings,
-) -> Result<Inbox, LakeError> {
-    let blob = if engine == Engine::Sqlite { "blob" } else { "bytea" };
-    if engine == Engine::Sqlite {
-        let sql = format!(
-            "create table if not exists inbox (seq bigint not null primary key, events bigint not null, body {blob} not null)"
-        );
-        pool.execute(sqlx::AssertSqlSafe(sql)).await?;
-    }
-    // A crash between a batch's commit and the removal of its groups leaves groups that are sealed already.
-    sqlx::query("delete from inbox where seq <= $1").bind(sealed_seq).execute(&pool).await?;
-    let left = sqlx::query(
-        "select cast(coalesce(max(seq), 0) as bigint) as seq, cast(coalesce(sum(length(body)), 0) as bigint) as size
-           from inbox",
-    );
-    let left = left.fetch_one(&pool).await?;
-    let next_seq = left.try_get::<i64, _>("seq")?.max(sealed_seq) + 1;
-    let bytes = AtomicU64::new(u64::try_from(left.try_get::<i64, _>("size")?).unwrap_or(0));
-    let room = Arc::new(Room { bytes, bytes_max: settings.inbox_bytes_max, freed: Notify::new() });
-    let (sender, receiver) = mpsc::channel(4_096);
-    tokio::spawn(commit_groups(pool.clone(), receiver, next_seq, settings));
-    Ok(Inbox { pool, sender: Mutex::new(Some(sender)), room })
+/// Opens the inbox in files.
+pub(crate) fn start_log(opened: inbox_log::Opened, settings: Settings) -> Result<Inbox, LakeError> {
+    let inbox_log::Opened { log, mut writer, bytes } = opened;
+    let (sender, mut receiver) = mpsc::channel(WAITING_MAX);
+    let commit = move || {
+        while let Some(first) = receiver.blocking_recv() {
+            let mut group = gather(first, &mut receiver, settings.group_bytes_max);
+            if settings.ack_before_commit {
+                group.answer(&Ok(()));
+                std::thread::sleep(FAULT_PAUSE);
+            }
+            let result = writer.append(group.events, &group.body).map_err(|error| error.to_string());
+            group.answer(&result);
+        }
+    };
+    // Flushing waits for the disk, so it has a thread of its own. It ends with the last sender.
+    let thread = std::thread::Builder::new().name("inbox".to_owned()).spawn(commit);
+    thread.map_err(|source| LakeError::Io { path: "inbox".to_owned(), source })?;
+    Ok(Inbox { kept: Kept::Log(log), sender: Mutex::new(Some(sender)), room: Room::new(bytes, settings) })
 }
 
-async fn commit_groups(pool: AnyPool, mut receiver: mpsc::Receiver<Waiting>, first_seq: i64, settings: Settings) {
-    let mut seq = first_seq;
-    while let Some(first) = receiver.recv().await {
-        let mut waiting = vec![first];
-        let mut size = waiting[0].batch.bytes.len();
-        while size < settings.group_bytes_max {
-            let Ok(next) = receiver.try_recv() else { break };
-            size += next.batch.bytes.len();
-            waiting.push(next);
-        }
-        let events: u64 = waiting.iter().map(|part| part.batch.events).sum();
-        let mut body = Vec::with_capacity(size);
-        for part in &mut waiting {
-            body.append(&mut part.batch.bytes);
-        }
-        if settings.ack_before_commit {
-            for part in waiting.drain(..) {
-                let _ = part.done.send(Ok(()));
+/// Opens the inbox in a table.
+pub(crate) async fn start_table(pool: AnyPool, sealed: i64, settings: Settings) -> Result<Inbox, LakeError> {
+    let (table, bytes) = Table::open(pool, sealed).await?;
+    let (sender, mut receiver) = mpsc::channel(WAITING_MAX);
+    let mut writer = table.writer();
+    tokio::spawn(async move {
+        while let Some(first) = receiver.recv().await {
+            let mut group = gather(first, &mut receiver, settings.group_bytes_max);
+            if settings.ack_before_commit {
+                group.answer(&Ok(()));
+                tokio::time::sleep(FAULT_PAUSE).await;
             }
-            // The fault must be wide enough for a kill to hit it: the control's only purpose.
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            let body = std::mem::take(&mut group.body);
+            let result = writer.append(group.events, body).await.map_err(|error| error.to_string());
+            group.answer(&result);
         }
-        let insert = sqlx::query("insert into inbox (seq, events, body) values ($1, $2, $3)")
-            .bind(seq)
-            .bind(i64::try_from(events).expect("a group is small"))
-            .bind(body);
-        let result = insert.execute(&pool).await.map(drop).map_err(|error| error.to_string());
-        seq += i64::from(result.is_ok());
-        for part in waiting {
-            let _ = part.done.send(result.clone());
+    });
+    Ok(Inbox { kept: Kept::Table(table), sender: Mutex::new(Some(sender)), room: Room::new(bytes, settings) })
+}
+
+/// Appends that may wait for the committer; more wait before it.
+const WAITING_MAX: usize = 4_096;
+
+/// The fault must be wide enough for a kill to hit it: the control's only purpose.
+const FAULT_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+
+/// What is committed together.
+struct Gathered {
+    done: Vec<oneshot::Sender<Result<(), String>>>,
+    events: u32,
+    body: Vec<u8>,
+}
+
+/// Takes what arrived while the last group was written.
+fn gather(first: Waiting, receiver: &mut mpsc::Receiver<Waiting>, bytes_max: usize) -> Gathered {
+    let mut events = first.batch.events;
+    let mut group = Gathered { done: vec![first.done], events: 0, body: first.batch.bytes };
+    while group.body.len() < bytes_max {
+        let Ok(mut next) = receiver.try_recv() else { break };
+        events += next.batch.events;
+        group.body.append(&mut next.batch.bytes);
+        group.done.push(next.done);
+    }
+    group.events = u32::try_from(events).expect("a group is small");
+    group
+}
+
+impl Gathered {
+    fn answer(&mut self, result: &Result<(), String>) {
+        for done in self.done.drain(..) {
+            let _ = done.send(result.clone());
         }
     }
 }
@@ -181,35 +216,34 @@ impl Inbox {
         kept
     }
 
+    /// The number of the newest group that is on disk.
+    pub(crate) async fn newest(&self) -> Result<i64, LakeError> {
+        match &self.kept {
+            Kept::Table(table) => table.newest().await,
+            Kept::Log(log) => Ok(log.newest()),
+        }
+    }
+
     /// The oldest groups, together at least one and at most about `events_max` events.
     pub(crate) async fn oldest(&self, events_max: u64) -> Result<Vec<Group>, LakeError> {
-        let mut groups = Vec::new();
-        let mut events = 0;
-        let mut after = 0_i64;
-        loop {
-            let page = sqlx::query("select seq, events, body from inbox where seq > $1 order by seq limit 64")
-                .bind(after)
-                .fetch_all(&self.pool)
-                .await?;
-            if page.is_empty() {
-                return Ok(groups);
-            }
-            for row in page {
-                let group =
-                    Group { seq: row.try_get("seq")?, events: row.try_get("events")?, body: row.try_get("body")? };
-                after = group.seq;
-                events += group.events.unsigned_abs();
-                if events > events_max && !groups.is_empty() {
-                    return Ok(groups);
-                }
-                groups.push(group);
+        match &self.kept {
+            Kept::Table(table) => table.oldest(events_max).await,
+            Kept::Log(log) => {
+                let log = Arc::clone(log);
+                tokio::task::spawn_blocking(move || log.oldest(events_max)).await.map_err(|_| LakeError::Closed)?
             }
         }
     }
 
+    /// A batch holds the groups up to `seq`, the last of them with together `bytes` bytes.
     pub(crate) async fn remove_through(&self, seq: i64, bytes: u64) -> Result<(), LakeError> {
-        sqlx::query("delete from inbox where seq <= $1").bind(seq).execute(&self.pool).await?;
-        self.room.free(bytes);
+        match &self.kept {
+            Kept::Table(table) => self.room.free(table.remove_through(seq).await?),
+            Kept::Log(log) => {
+                log.remove_through(seq);
+                self.room.free(bytes);
+            }
+        }
         Ok(())
     }
 
@@ -217,11 +251,18 @@ impl Inbox {
         if let Ok(mut sender) = self.sender.lock() {
             sender.take();
         }
-        self.pool.close().await;
+        if let Kept::Table(table) = &self.kept {
+            table.close().await;
+        }
     }
 }
 
 impl Room {
+    fn new(bytes: u64, settings: Settings) -> Arc<Self> {
+        let bytes = AtomicU64::new(bytes);
+        Arc::new(Self { bytes, bytes_max: settings.inbox_bytes_max, freed: Notify::new() })
+    }
+
     async fn wait(&self) {
         loop {
             let freed = self.freed.notified();

@@ -5,6 +5,8 @@
 pub struct Settings {
     /// At most this many bytes of events are committed together.
     pub group_bytes_max: usize,
+    /// A file of the inbox takes no more groups once it has so many bytes.
+    pub segment_bytes_max: u64,
     /// When this many bytes wait unsealed, appending waits too: slow, never lossy.
     pub inbox_bytes_max: u64,
     /// At most this many events become one batch.
@@ -17,6 +19,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             group_bytes_max: 1 << 20,
+            segment_bytes_max: 8 << 20,
             inbox_bytes_max: 512 << 20,
             batch_events_max: 100_000,
             ack_before_commit: false,

@@ -4,6 +4,8 @@
 //! books the difference. Storage is an exact integral: bytes x microseconds, no sampling.
 
 use crate::error::LakeError;
+use crate::object_history::{Booking, Owner};
+use crate::object_rows::{Index, ObjectName, insert_many, owner_from, parsed};
 use crate::open::Lake;
 use crate::seal::{Sealed, write_own};
 use base::period::{HOUR_US, format_instant};
@@ -11,9 +13,9 @@ use base::{AccountId, OrgId, QuantityNano, RealmId, UserId};
 use metering::meter::S3_STORAGE;
 use metering::s3::{ObjectChange, S3Request};
 use metering::{RecordKind, UsageRecord};
-use sqlx::any::AnyRow;
 use sqlx::{Any, Row as _, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// The source name of storage records.
 const SOURCE: &str = "s3-storage";
@@ -24,21 +26,7 @@ pub(crate) struct IndexedEvent {
     pub(crate) request: Box<S3Request>,
 }
 
-/// Who owns stored bytes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Owner {
-    realm: RealmId,
-    org: OrgId,
-    user: Option<UserId>,
-    bucket: String,
-    org_path: String,
-}
-
 impl Owner {
-    fn user_text(&self) -> String {
-        self.user.map(|user| user.to_string()).unwrap_or_default()
-    }
-
     /// `quantity` nano byte-seconds of one hour.
     fn record(&self, id: String, hour_us: i64, quantity: i128, kind: RecordKind, attributes: String) -> UsageRecord {
         UsageRecord {
@@ -60,22 +48,6 @@ impl Owner {
     }
 }
 
-fn parsed<T: std::str::FromStr>(row: &AnyRow, column: &str) -> Result<T, LakeError> {
-    let text: String = row.try_get(column)?;
-    text.parse().map_err(|_| LakeError::Corrupt(format!("{column} {text:?} of the object index")))
-}
-
-fn owner_from(row: &AnyRow, realm: RealmId) -> Result<Owner, LakeError> {
-    let user: String = row.try_get("user_id")?;
-    Ok(Owner {
-        realm,
-        org: parsed(row, "org_id")?,
-        user: if user.is_empty() { None } else { Some(parsed(row, "user_id")?) },
-        bucket: row.try_get("bucket")?,
-        org_path: row.try_get("org_path")?,
-    })
-}
-
 fn floor_hour(at_us: i64) -> i64 {
     at_us - at_us.rem_euclid(HOUR_US)
 }
@@ -85,175 +57,255 @@ fn nano_byte_seconds(bytes: i64, span_us: i64) -> i128 {
     i128::from(bytes) * i128::from(span_us) * 1_000
 }
 
+/// Object changes that are held in memory at once.
+const CHANGES_MAX: usize = 10_000;
+/// What is over is remembered for so long: an event that comes later than this is taken for the newest of
+/// its object, and a listing that takes longer may book again what was deleted meanwhile.
+const PAST_US: i64 = 24 * HOUR_US;
+
+/// What happened to objects in one instant, by a request or a sweep.
+struct Step<'a> {
+    account: String,
+    at_us: i64,
+    name: String,
+    owner: Arc<Owner>,
+    changes: &'a [ObjectChange],
+}
+
+impl Step<'_> {
+    fn object(&self, name: &str) -> ObjectName {
+        (self.owner.realm, name.to_owned())
+    }
+
+    /// Objects whose history this touches; uploads whose parts it ends.
+    fn names(&self, objects: &mut BTreeSet<ObjectName>, uploads: &mut BTreeSet<ObjectName>) {
+        for change in self.changes {
+            match change {
+                ObjectChange::Put { object, .. } | ObjectChange::Delete { object } => {
+                    objects.insert(self.object(object));
+                }
+                ObjectChange::PutPart { upload, part, .. } => {
+                    objects.insert(self.object(&part_name(upload, *part)));
+                    objects.insert(self.object(&end_name(upload)));
+                }
+                ObjectChange::EndUpload { upload } => {
+                    objects.insert(self.object(&end_name(upload)));
+                    uploads.insert(self.object(upload));
+                }
+            }
+        }
+    }
+
+    fn apply(&self, index: &mut Index) -> Result<Vec<Booking>, LakeError> {
+        let mut booked = Vec::new();
+        let size = |bytes: u64| i64::try_from(bytes).map_err(|_| LakeError::Decimal(base::DecimalError::Overflow));
+        for change in self.changes {
+            match change {
+                ObjectChange::Put { object, size_bytes } => {
+                    let history = index.history(&self.object(object));
+                    booked.extend(history.put(self.at_us, &self.owner, &self.account, size(*size_bytes)?));
+                }
+                ObjectChange::Delete { object } => booked.extend(self.delete(index, &self.object(object), self.at_us)),
+                ObjectChange::PutPart { upload, part, size_bytes } => {
+                    let part = self.object(&part_name(upload, *part));
+                    let ended_us = index.history(&self.object(&end_name(upload))).ended_us();
+                    let history = index.history(&part);
+                    booked.extend(history.put(self.at_us, &self.owner, &self.account, size(*size_bytes)?));
+                    // It came late: its upload is over.
+                    if let Some(ended_us) = ended_us.filter(|ended_us| *ended_us > self.at_us) {
+                        booked.extend(self.delete(index, &part, ended_us));
+                    }
+                }
+                ObjectChange::EndUpload { upload } => {
+                    for part in index.parts(&self.object(upload)) {
+                        booked.extend(self.delete(index, &part, self.at_us));
+                    }
+                    booked.extend(self.delete(index, &self.object(&end_name(upload)), self.at_us));
+                }
+            }
+        }
+        Ok(booked)
+    }
+
+    fn delete(&self, index: &mut Index, object: &ObjectName, at_us: i64) -> Vec<Booking> {
+        index.history(object).delete(at_us, &self.owner, &self.account)
+    }
+}
+
+fn part_name(upload: &str, part: u32) -> String {
+    format!("{upload}/{part:05}")
+}
+
+/// Never stored: only its end is remembered.
+fn end_name(upload: &str) -> String {
+    format!("{upload}/")
+}
+
 /// Applies the effects of requests. Gives correction records for hours that were closed before a late
 /// request was known.
 pub(crate) async fn apply(
     tx: &mut Transaction<'static, Any>,
     mut events: Vec<IndexedEvent>,
 ) -> Result<Vec<UsageRecord>, LakeError> {
+    events.retain(|event| !event.request.changes.is_empty());
     events.sort_by_key(|event| event.request.at_us);
-    let mut corrections = Vec::new();
-    for event in events {
-        let request = &event.request;
+    let steps: Vec<Step<'_>> = events.iter().map(IndexedEvent::step).collect();
+    apply_steps(tx, &steps).await
+}
+
+impl IndexedEvent {
+    fn step(&self) -> Step<'_> {
+        let request = &self.request;
         let owner = Owner {
             realm: request.realm,
             org: request.org,
             user: Some(request.user),
             bucket: request.bucket.clone(),
-            org_path: event.org_path.clone(),
+            org_path: self.org_path.clone(),
         };
-        let account = request.account.map(|account| account.to_string()).unwrap_or_default();
-        let mut step = Step {
-            tx,
-            realm: request.realm,
-            account,
+        Step {
+            account: request.account.map(|account| account.to_string()).unwrap_or_default(),
             at_us: request.at_us,
             name: request.request_id.to_string(),
-            no: 0,
-            corrections: &mut corrections,
-        };
-        for change in &request.changes {
-            match change {
-                ObjectChange::Put { object, size_bytes } => step.put(object, &owner, *size_bytes).await?,
-                ObjectChange::Delete { object } => step.delete(object).await?,
-                ObjectChange::PutPart { upload, part, size_bytes } => {
-                    step.put(&format!("{upload}/{part:05}"), &owner, *size_bytes).await?;
-                }
-                ObjectChange::EndUpload { upload } => step.end_upload(upload).await?,
-            }
+            owner: Arc::new(owner),
+            changes: &request.changes,
         }
+    }
+}
+
+async fn apply_steps(tx: &mut Transaction<'static, Any>, steps: &[Step<'_>]) -> Result<Vec<UsageRecord>, LakeError> {
+    let mut corrections = Vec::new();
+    let mut rest = steps;
+    while !rest.is_empty() {
+        let mut size = 0;
+        let fits = rest.iter().take_while(|step| {
+            size += step.changes.len();
+            size <= CHANGES_MAX
+        });
+        let (now, later) = rest.split_at(fits.count().max(1));
+        rest = later;
+        let (mut objects, mut uploads) = (BTreeSet::new(), BTreeSet::new());
+        for step in now {
+            step.names(&mut objects, &mut uploads);
+        }
+        let mut index = Index::load(tx, objects, &uploads).await?;
+        let mut changes = Vec::new();
+        for step in now {
+            let booked = net(step.apply(&mut index)?);
+            changes.extend(booked.into_iter().enumerate().map(|(no, booking)| Noted {
+                name: step.name.clone(),
+                no: no + 1,
+                booking,
+            }));
+        }
+        index.save(tx).await?;
+        book(tx, changes, &mut corrections).await?;
     }
     Ok(corrections)
 }
 
-/// The changes of one request, at one instant.
-struct Step<'a> {
-    tx: &'a mut Transaction<'static, Any>,
-    realm: RealmId,
-    account: String,
-    at_us: i64,
-    name: String,
-    no: u32,
-    corrections: &'a mut Vec<UsageRecord>,
+/// One booking for each owner and instant; what cancels out is none.
+fn net(booked: Vec<Booking>) -> Vec<Booking> {
+    let mut sums: BTreeMap<(Arc<Owner>, i64), i64> = BTreeMap::new();
+    for Booking { owner, at_us, delta_bytes } in booked {
+        *sums.entry((owner, at_us)).or_default() += delta_bytes;
+    }
+    let sums = sums.into_iter().filter(|(_, delta_bytes)| *delta_bytes != 0);
+    sums.map(|((owner, at_us), delta_bytes)| Booking { owner, at_us, delta_bytes }).collect()
 }
 
-impl Step<'_> {
-    /// Whether something later than this step is known of the object: then the step came late and is over.
-    async fn is_outdated(&mut self, object: &str) -> Result<bool, LakeError> {
-        let sql = "select at_us from s3_object where realm_id = $1 and object = $2";
-        let known: Option<i64> = sqlx::query_scalar(sql)
-            .bind(self.realm.to_string())
-            .bind(object.to_owned())
-            .fetch_optional(&mut **self.tx)
-            .await?;
-        Ok(known.is_some_and(|at_us| at_us > self.at_us))
-    }
+/// A difference of stored bytes, with what its row or its records are named by.
+struct Noted {
+    name: String,
+    no: usize,
+    booking: Booking,
+}
 
-    async fn put(&mut self, object: &str, owner: &Owner, size_bytes: u64) -> Result<(), LakeError> {
-        if self.is_outdated(object).await? {
-            return Ok(());
-        }
-        self.delete(object).await?;
-        let size = i64::try_from(size_bytes).map_err(|_| LakeError::Decimal(base::DecimalError::Overflow))?;
-        sqlx::query("insert into s3_object (realm_id, object, account_id, org_id, org_path, user_id, bucket, size_bytes, at_us) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
-            .bind(self.realm.to_string())
-            .bind(object.to_owned())
-            .bind(self.account.clone())
-            .bind(owner.org.to_string())
-            .bind(owner.org_path.clone())
-            .bind(owner.user_text())
-            .bind(owner.bucket.clone())
-            .bind(size)
-            .bind(self.at_us)
-            .execute(&mut **self.tx)
-            .await?;
-        self.change(owner, size).await
+/// Books differences of stored bytes: in running hours as changes, in closed hours as corrections.
+async fn book(
+    tx: &mut Transaction<'static, Any>,
+    noted: Vec<Noted>,
+    corrections: &mut Vec<UsageRecord>,
+) -> Result<(), LakeError> {
+    let mut levels: BTreeMap<Arc<Owner>, Vec<Noted>> = BTreeMap::new();
+    for noted in noted {
+        levels.entry(Arc::clone(&noted.booking.owner)).or_default().push(noted);
     }
-
-    async fn delete(&mut self, object: &str) -> Result<(), LakeError> {
-        let sql = "delete from s3_object where realm_id = $1 and object = $2 and at_us <= $3
-                   returning org_id, org_path, user_id, bucket, size_bytes";
-        let row = sqlx::query(sql)
-            .bind(self.realm.to_string())
-            .bind(object.to_owned())
-            .bind(self.at_us)
-            .fetch_optional(&mut **self.tx)
-            .await?;
-        let Some(row) = row else { return Ok(()) };
-        let owner = owner_from(&row, self.realm)?;
-        self.change(&owner, -row.try_get::<i64, _>("size_bytes")?).await
+    let mut running = Vec::new();
+    for (owner, noted) in levels {
+        let first_us = noted.iter().map(|noted| noted.booking.at_us).min().expect("a level has a booking");
+        let ticked_us = ticked_us(tx, &owner, first_us).await?;
+        let (late, now): (Vec<_>, Vec<_>) = noted.into_iter().partition(|noted| noted.booking.at_us < ticked_us);
+        running.extend(now);
+        if late.is_empty() {
+            continue;
+        }
+        for noted in &late {
+            correct(noted, ticked_us, corrections);
+        }
+        let delta: i64 = late.iter().map(|noted| noted.booking.delta_bytes).sum();
+        raise_level(tx, &owner, delta).await?;
     }
+    save_changes(tx, &running).await
+}
 
-    async fn end_upload(&mut self, upload: &str) -> Result<(), LakeError> {
-        let sql = "select object from s3_object where realm_id = $1 and object >= $2 and object < $3 order by object";
-        let parts = sqlx::query_scalar::<_, String>(sql)
-            .bind(self.realm.to_string())
-            .bind(format!("{upload}/"))
-            .bind(format!("{upload}0"))
-            .fetch_all(&mut **self.tx)
-            .await?;
-        for part in parts {
-            self.delete(&part).await?;
-        }
-        Ok(())
+/// Up to when the hours of an owner are closed.
+async fn ticked_us(tx: &mut Transaction<'static, Any>, owner: &Owner, first_us: i64) -> Result<i64, LakeError> {
+    let sql = "insert into s3_level (realm_id, org_id, user_id, bucket, org_path, bytes, ticked_us)
+               values ($1, $2, $3, $4, $5, 0, $6)
+               on conflict (realm_id, org_id, user_id, bucket) do update set org_path = excluded.org_path
+               returning ticked_us";
+    let ticked_us = sqlx::query_scalar(sql)
+        .bind(owner.realm.to_string())
+        .bind(owner.org.to_string())
+        .bind(owner.user_text())
+        .bind(owner.bucket.clone())
+        .bind(owner.org_path.clone())
+        .bind(floor_hour(first_us));
+    Ok(ticked_us.fetch_one(&mut **tx).await?)
+}
+
+/// Corrections of the hours that were closed without this difference.
+fn correct(noted: &Noted, ticked_us: i64, corrections: &mut Vec<UsageRecord>) {
+    let Booking { owner, at_us, delta_bytes } = &noted.booking;
+    let mut hour = floor_hour(*at_us);
+    while hour < ticked_us {
+        let span = hour + HOUR_US - (*at_us).max(hour);
+        let id = format!("late/{}/{}/{}", noted.name, noted.no, format_instant(hour));
+        let quantity = nano_byte_seconds(*delta_bytes, span);
+        corrections.push(owner.record(id, hour, quantity, RecordKind::Correction, "{}".to_owned()));
+        hour += HOUR_US;
     }
+}
 
-    /// Books a change of stored bytes: in the running hour as a change, in closed hours as corrections.
-    async fn change(&mut self, owner: &Owner, delta: i64) -> Result<(), LakeError> {
-        if delta == 0 {
-            return Ok(());
-        }
-        self.no += 1;
-        let sql = "insert into s3_level (realm_id, org_id, user_id, bucket, org_path, bytes, ticked_us)
-                   values ($1, $2, $3, $4, $5, 0, $6)
-                   on conflict (realm_id, org_id, user_id, bucket) do update set org_path = excluded.org_path
-                   returning ticked_us";
-        let ticked_us: i64 = sqlx::query_scalar(sql)
-            .bind(self.realm.to_string())
-            .bind(owner.org.to_string())
-            .bind(owner.user_text())
-            .bind(owner.bucket.clone())
-            .bind(owner.org_path.clone())
-            .bind(floor_hour(self.at_us))
-            .fetch_one(&mut **self.tx)
-            .await?;
-        if self.at_us >= ticked_us {
-            return self.note_change(owner, delta).await;
-        }
-        let mut hour = floor_hour(self.at_us);
-        while hour < ticked_us {
-            let span = hour + HOUR_US - self.at_us.max(hour);
-            let id = format!("late/{}/{}/{}", self.name, self.no, format_instant(hour));
-            let quantity = nano_byte_seconds(delta, span);
-            self.corrections.push(owner.record(id, hour, quantity, RecordKind::Correction, "{}".to_owned()));
-            hour += HOUR_US;
-        }
-        let sql = "update s3_level set bytes = bytes + $5
-                    where realm_id = $1 and org_id = $2 and user_id = $3 and bucket = $4";
-        sqlx::query(sql)
-            .bind(self.realm.to_string())
+async fn raise_level(tx: &mut Transaction<'static, Any>, owner: &Owner, delta: i64) -> Result<(), LakeError> {
+    let sql = "update s3_level set bytes = bytes + $5
+                where realm_id = $1 and org_id = $2 and user_id = $3 and bucket = $4";
+    sqlx::query(sql)
+        .bind(owner.realm.to_string())
+        .bind(owner.org.to_string())
+        .bind(owner.user_text())
+        .bind(owner.bucket.clone())
+        .bind(delta)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+async fn save_changes(tx: &mut Transaction<'static, Any>, rows: &[Noted]) -> Result<(), LakeError> {
+    let head = "insert into s3_change (realm_id, change_id, org_id, user_id, bucket, at_us, delta_bytes)";
+    insert_many(tx, head, 7, "", rows, |query, noted| {
+        let Booking { owner, at_us, delta_bytes } = &noted.booking;
+        query
+            .bind(owner.realm.to_string())
+            .bind(format!("{}/{}", noted.name, noted.no))
             .bind(owner.org.to_string())
             .bind(owner.user_text())
             .bind(owner.bucket.clone())
-            .bind(delta)
-            .execute(&mut **self.tx)
-            .await?;
-        Ok(())
-    }
-
-    async fn note_change(&mut self, owner: &Owner, delta: i64) -> Result<(), LakeError> {
-        sqlx::query("insert into s3_change (realm_id, change_id, org_id, user_id, bucket, at_us, delta_bytes) values ($1, $2, $3, $4, $5, $6, $7)")
-            .bind(self.realm.to_string())
-            .bind(format!("{}/{}", self.name, self.no))
-            .bind(owner.org.to_string())
-            .bind(owner.user_text())
-            .bind(owner.bucket.clone())
-            .bind(self.at_us)
-            .bind(delta)
-            .execute(&mut **self.tx)
-            .await?;
-        Ok(())
-    }
+            .bind(*at_us)
+            .bind(*delta_bytes)
+    })
+    .await
 }
 
 /// Records that one tick may write in one transaction.
@@ -273,6 +325,8 @@ impl Lake {
         loop {
             let mut tx = self.inner.begin_write().await?;
             let (records, more) = close_hours(&mut tx, until_us).await?;
+            let forget = sqlx::query("delete from s3_past where until_us < $1");
+            forget.bind(self.inner.world.now_us() - PAST_US).execute(&mut *tx).await?;
             if records.is_empty() && !more {
                 tx.commit().await?;
                 return Ok(sum);
@@ -409,8 +463,8 @@ pub struct Drift {
 
 impl Lake {
     /// Compares the index with a full listing of an account that began at `started_us`, and books the
-    /// difference now. Objects written since then are left alone; parts of uploads are not listed and
-    /// stay as they are.
+    /// difference as of then. Objects written or deleted since then are left alone; parts of uploads are
+    /// not listed and stay as they are.
     ///
     /// # Errors
     /// [`LakeError`]; nothing is booked then.
@@ -425,52 +479,21 @@ impl Lake {
         let _one = self.inner.sealing.lock().await;
         let now_us = self.inner.world.now_us();
         let mut tx = self.inner.begin_write().await?;
-        let sql = "select object, size_bytes, at_us from s3_object where realm_id = $1 and account_id = $2";
-        let rows = sqlx::query(sql).bind(realm.to_string()).bind(account.to_string()).fetch_all(&mut *tx).await?;
-        let mut known: BTreeMap<String, (i64, i64)> = BTreeMap::new();
-        for row in rows {
-            known.insert(row.try_get("object")?, (row.try_get("size_bytes")?, row.try_get("at_us")?));
-        }
-        let mut drift = Drift::default();
-        let mut corrections = Vec::new();
+        let known = known_objects(&mut tx, realm, account, started_us).await?;
+        let (drift, repairs) = compare(known, realm, seen)?;
         let name = format!("sweep/{account}/{now_us}");
-        let mut step = Step {
-            tx: &mut tx,
-            realm,
-            account: account.to_string(),
-            at_us: now_us,
-            name,
-            no: 0,
-            corrections: &mut corrections,
-        };
-        let mut listed = BTreeSet::new();
-        for item in seen {
-            listed.insert(item.object.as_str());
-            drift.compared += 1;
-            let size = i64::try_from(item.size_bytes).map_err(|_| LakeError::Decimal(base::DecimalError::Overflow))?;
-            let before = known.get(&item.object);
-            if before.is_some_and(|(bytes, at_us)| *bytes == size || *at_us >= started_us) {
-                continue;
-            }
-            drift.bytes += size - before.map_or(0, |(bytes, _)| *bytes);
-            *(if before.is_some() { &mut drift.resized } else { &mut drift.added }) += 1;
-            let owner = Owner {
-                realm,
-                org: item.org,
-                user: item.user,
-                bucket: item.bucket.clone(),
-                org_path: item.org_path.clone(),
-            };
-            step.put(&item.object, &owner, item.size_bytes).await?;
-        }
-        for (object, (bytes, at_us)) in &known {
-            let is_part = object.contains('/');
-            if !is_part && *at_us < started_us && !listed.contains(object.as_str()) {
-                drift.removed += 1;
-                drift.bytes -= bytes;
-                step.delete(object).await?;
-            }
-        }
+        let steps: Vec<Step<'_>> = repairs
+            .iter()
+            .enumerate()
+            .map(|(no, (owner, change))| Step {
+                account: account.to_string(),
+                at_us: started_us,
+                name: format!("{name}/{no}"),
+                owner: Arc::clone(owner),
+                changes: std::slice::from_ref(change),
+            })
+            .collect();
+        let corrections = apply_steps(&mut tx, &steps).await?;
         if !corrections.is_empty() {
             write_own(&self.inner, &mut tx, corrections, now_us).await?;
         }
@@ -497,4 +520,88 @@ impl Lake {
             })
             .collect()
     }
+}
+
+/// What the index knows of an object of the account.
+struct Known {
+    owner: Arc<Owner>,
+    size_bytes: i64,
+    /// Something happened to it since the listing began: the listing may be right or wrong about it.
+    is_newer: bool,
+    is_there: bool,
+}
+
+async fn known_objects(
+    tx: &mut Transaction<'static, Any>,
+    realm: RealmId,
+    account: AccountId,
+    started_us: i64,
+) -> Result<BTreeMap<String, Known>, LakeError> {
+    // The later row counts: what is there now.
+    let sql = "select object, org_id, org_path, user_id, bucket, size_bytes, until_us as newest_us, 0 as is_there
+                 from s3_past
+                where realm_id = $1 and account_id = $2 and until_us >= $3
+                union all
+               select object, org_id, org_path, user_id, bucket, size_bytes, at_us as newest_us, 1 as is_there
+                 from s3_object
+                where realm_id = $1 and account_id = $2
+                order by is_there";
+    let rows = sqlx::query(sql)
+        .bind(realm.to_string())
+        .bind(account.to_string())
+        .bind(started_us)
+        .fetch_all(&mut **tx)
+        .await?;
+    let mut known = BTreeMap::new();
+    for row in rows {
+        let object = Known {
+            owner: Arc::new(owner_from(&row, realm)?),
+            size_bytes: row.try_get("size_bytes")?,
+            is_newer: row.try_get::<i64, _>("newest_us")? >= started_us,
+            is_there: row.try_get::<i64, _>("is_there")? == 1,
+        };
+        known.insert(row.try_get("object")?, object);
+    }
+    Ok(known)
+}
+
+type Repair = (Arc<Owner>, ObjectChange);
+
+fn compare(
+    known: BTreeMap<String, Known>,
+    realm: RealmId,
+    seen: &[SeenObject],
+) -> Result<(Drift, Vec<Repair>), LakeError> {
+    let mut drift = Drift::default();
+    let mut repairs = Vec::new();
+    let mut listed = BTreeSet::new();
+    for item in seen {
+        listed.insert(item.object.as_str());
+        drift.compared += 1;
+        let size = i64::try_from(item.size_bytes).map_err(|_| LakeError::Decimal(base::DecimalError::Overflow))?;
+        let before = known.get(&item.object);
+        if before.is_some_and(|known| known.is_newer || (known.is_there && known.size_bytes == size)) {
+            continue;
+        }
+        drift.bytes += size - before.map_or(0, |known| known.size_bytes);
+        *(if before.is_some() { &mut drift.resized } else { &mut drift.added }) += 1;
+        let owner = Owner {
+            realm,
+            org: item.org,
+            user: item.user,
+            bucket: item.bucket.clone(),
+            org_path: item.org_path.clone(),
+        };
+        let (object, size_bytes) = (item.object.clone(), item.size_bytes);
+        repairs.push((Arc::new(owner), ObjectChange::Put { object, size_bytes }));
+    }
+    for (object, known) in known {
+        let is_part = object.contains('/');
+        if !is_part && known.is_there && !known.is_newer && !listed.contains(object.as_str()) {
+            drift.removed += 1;
+            drift.bytes -= known.size_bytes;
+            repairs.push((known.owner, ObjectChange::Delete { object }));
+        }
+    }
+    Ok((drift, repairs))
 }

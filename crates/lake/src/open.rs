@@ -3,10 +3,10 @@
 use crate::error::LakeError;
 use crate::inbox::Inbox;
 use crate::ingest::Settings;
-use crate::{catalog, inbox};
+use crate::{catalog, inbox, inbox_log};
 use base::World;
 use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyPool, Executor};
+use sqlx::{AnyPool, Executor, Row as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,15 +57,15 @@ impl Lake {
         std::fs::create_dir_all(&files)
             .map_err(|source| LakeError::Io { path: files.display().to_string(), source })?;
         let engine = if postgres_url.is_some() { Engine::Postgres } else { Engine::Sqlite };
-        let sqlite_url = |name: &str| format!("sqlite://{}?mode=rwc", folder.join(name).display());
-        let catalog_url = postgres_url.map_or_else(|| sqlite_url("lake.db"), str::to_owned);
-        let inbox_url = postgres_url.map_or_else(|| sqlite_url("inbox.db"), str::to_owned);
+        let catalog_url = postgres_url.map_or_else(|| sqlite_url(folder, "lake.db"), str::to_owned);
         catalog::migrate(&catalog_url, engine, &files, world.now_us()).await?;
         let catalog = pool(&catalog_url, engine, 6).await?;
-        let inbox_pool = pool(&inbox_url, engine, 3).await?;
         let key = catalog::fingerprint_key(&catalog, world.as_ref()).await?;
         let sealed_seq = catalog::sealed_seq(&catalog).await?;
-        let inbox = inbox::start(inbox_pool, engine, sealed_seq, settings).await?;
+        let inbox = match postgres_url {
+            Some(url) => inbox::start_table(pool(url, engine, 3).await?, sealed_seq, settings).await?,
+            None => inbox::start_log(open_log(folder, sealed_seq, settings).await?, settings)?,
+        };
         let sealing = tokio::sync::Mutex::new(());
         let inner = Inner { catalog, engine, files, world, settings, key, inbox, sealing };
         Ok(Self { inner: Arc::new(inner) })
@@ -82,6 +82,49 @@ impl Lake {
         self.inner.inbox.close().await;
         self.inner.catalog.close().await;
     }
+}
+
+fn sqlite_url(folder: &Path, name: &str) -> String {
+    format!("sqlite://{}?mode=rwc", folder.join(name).display())
+}
+
+async fn open_log(folder: &Path, sealed_seq: i64, settings: Settings) -> Result<inbox_log::Opened, LakeError> {
+    let files = folder.join("inbox");
+    let opened = inbox_log::open(&files, sealed_seq, settings.segment_bytes_max)?;
+    let old = folder.join("inbox.db");
+    if !old.exists() {
+        return Ok(opened);
+    }
+    take_over(folder, sealed_seq, opened).await?;
+    for name in ["inbox.db-wal", "inbox.db-shm", "inbox.db"] {
+        match std::fs::remove_file(folder.join(name)) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(LakeError::Io { path: folder.join(name).display().to_string(), source });
+            }
+            _ => {}
+        }
+    }
+    inbox_log::open(&files, sealed_seq, settings.segment_bytes_max)
+}
+
+/// Copies the groups of an older version's `inbox.db`. Cut off and begun again, it copies some twice: what
+/// they hold is known by its ids.
+async fn take_over(folder: &Path, sealed_seq: i64, mut opened: inbox_log::Opened) -> Result<(), LakeError> {
+    let pool = pool(&sqlite_url(folder, "inbox.db"), Engine::Sqlite, 1).await?;
+    let there = "select count(*) from sqlite_master where name = 'inbox'";
+    if sqlx::query_scalar::<_, i64>(there).fetch_one(&pool).await? > 0 {
+        let sql = "select events, body from inbox where seq > $1 order by seq";
+        for row in sqlx::query(sql).bind(sealed_seq).fetch_all(&pool).await? {
+            let events = u32::try_from(row.try_get::<i64, _>("events")?).unwrap_or(0);
+            let body: Vec<u8> = row.try_get("body")?;
+            opened.writer.append(events, &body).map_err(|source| {
+                let path = folder.join("inbox").display().to_string();
+                LakeError::Io { path, source }
+            })?;
+        }
+    }
+    pool.close().await;
+    Ok(())
 }
 
 async fn pool(url: &str, engine: Engine, size: u32) -> Result<AnyPool, LakeError> {

@@ -8,8 +8,9 @@ use crate::open::{Inner, Lake};
 use crate::parquet_file::{WrittenFile, fresh_path, write_records};
 use crate::quarantine::{self, Rejected};
 use crate::seen::{self, Fingerprint};
+use metering::mediate::mediate_request;
 use metering::s3::S3Request;
-use metering::{RawEvent, UsageRecord, mediate};
+use metering::{RawEvent, UsageRecord};
 use sqlx::{Any, Transaction};
 use std::collections::BTreeMap;
 
@@ -45,7 +46,8 @@ struct Prepared {
 }
 
 impl Lake {
-    /// Seals everything that is in the inbox now.
+    /// Seals everything that is in the inbox now. What comes meanwhile waits for the next time: under
+    /// steady load there would be no end to it, in ever smaller batches.
     ///
     /// # Errors
     /// [`LakeError`]; batches that were committed stay, the rest is tried again next time.
@@ -60,11 +62,12 @@ impl Lake {
         let mut sum = Sealed::default();
         let sealed = catalog::sealed_seq(&self.inner.catalog).await?;
         self.inner.inbox.remove_through(sealed, 0).await?;
-        loop {
+        let newest = self.inner.inbox.newest().await?;
+        let mut done = sealed;
+        while done < newest {
             let groups = self.inner.inbox.oldest(self.inner.settings.batch_events_max).await?;
-            if groups.is_empty() {
-                return Ok(sum);
-            }
+            let Some(last) = groups.last() else { break };
+            done = last.seq;
             let sealed = seal_groups(&self.inner, groups).await?;
             sum.batches += sealed.batches;
             sum.events += sealed.events;
@@ -72,6 +75,7 @@ impl Lake {
             sum.duplicates += sealed.duplicates;
             sum.rejects += sealed.rejects;
         }
+        Ok(sum)
     }
 
     /// The newest batch: "everything up to here" is a fixed set for ever.
@@ -105,22 +109,17 @@ fn prepare(groups: &[Group], key: &[u8; 32], now_us: i64) -> Result<Prepared, La
     for group in groups {
         for event in inbox::decode(&group.body)? {
             prepared.events += 1;
-            let request = match &event {
-                // Nearly all events of a busy source are plain usage: they are checked in place.
-                RawEvent::Usage(record) => match metering::record::check(record, now_us) {
-                    Err(reject) => {
-                        prepared.rejected.push(Rejected::of_event(&event, reject));
-                        continue;
-                    }
-                    Ok(()) => None,
-                },
-                RawEvent::S3 { request, .. } => Some(request.clone()),
-            };
             match event {
-                RawEvent::Usage(record) => prepared.add(vec![*record], None, key, &mut buffer),
-                event => match mediate(event.clone(), now_us) {
-                    Ok(records) => prepared.add(records, request, key, &mut buffer),
-                    Err(reject) => prepared.rejected.push(Rejected::of_event(&event, reject)),
+                // Nearly all events of a busy source are plain usage: they are checked in place.
+                RawEvent::Usage(record) => match metering::record::check(&record, now_us) {
+                    Ok(()) => prepared.add(vec![*record], None, key, &mut buffer),
+                    Err(reject) => prepared.rejected.push(Rejected::of_event(&RawEvent::Usage(record), reject)),
+                },
+                RawEvent::S3 { org_path, request } => match mediate_request(&org_path, &request, now_us) {
+                    Ok(records) => prepared.add(records, Some(request), key, &mut buffer),
+                    Err(reject) => {
+                        prepared.rejected.push(Rejected::of_event(&RawEvent::S3 { org_path, request }, reject));
+                    }
                 },
             }
         }

@@ -151,7 +151,7 @@ pub(crate) async fn start(config: &Config, app: Arc<App>, key: [u8; 32], timers:
     let public_host =
         config.gateway.public_url.split_once("://").map(|(_, host)| host.trim_end_matches('/').to_owned());
     settings.public_hosts = public_host.into_iter().collect();
-    let s3 = Arc::new(gateway::Gateway::new(AppPort(app.clone()), app.s3_client(), app.world(), settings));
+    let s3 = Arc::new(gateway::Gateway::new(AppPort::new(app.clone()), app.s3_client(), app.world(), settings));
     let (stop, stop_seen) = watch::channel(false);
     let mut tasks = Vec::new();
     let end = stopped(stop_seen.clone());

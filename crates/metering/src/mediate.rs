@@ -30,10 +30,21 @@ pub const S3_SOURCE: &str = "s3-gateway";
 /// # Errors
 /// A [`Reject`] for the whole event: half of an event is never used.
 pub fn mediate(event: RawEvent, now_us: i64) -> Result<Vec<UsageRecord>, Reject> {
-    let records = match event {
-        RawEvent::S3 { org_path, request } => s3_records(&org_path, &request),
-        RawEvent::Usage(record) => vec![*record],
-    };
+    match event {
+        RawEvent::S3 { org_path, request } => mediate_request(&org_path, &request, now_us),
+        RawEvent::Usage(record) => {
+            check(&record, now_us)?;
+            Ok(vec![*record])
+        }
+    }
+}
+
+/// As [`mediate`], for a request of the S3 gateway.
+///
+/// # Errors
+/// As [`mediate`].
+pub fn mediate_request(org_path: &str, request: &S3Request, now_us: i64) -> Result<Vec<UsageRecord>, Reject> {
+    let records = s3_records(org_path, request);
     for record in &records {
         check(record, now_us)?;
     }

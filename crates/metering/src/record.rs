@@ -212,19 +212,19 @@ impl UsageRecord {
     }
 }
 
-fn put_text(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
     let length = u32::try_from(text.len()).expect("texts are checked to be short");
     out.extend_from_slice(&length.to_le_bytes());
     out.extend_from_slice(text.as_bytes());
 }
 
-fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+pub(crate) fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     let (head, tail) = rest.split_first_chunk::<N>()?;
     *rest = tail;
     Some(*head)
 }
 
-fn take_text(rest: &mut &[u8]) -> Option<String> {
+pub(crate) fn take_text(rest: &mut &[u8]) -> Option<String> {
     let length = u32::from_le_bytes(take(rest)?) as usize;
     let head = rest.get(..length)?;
     *rest = &rest[length..];

@@ -1,5 +1,6 @@
 //! One finished or aborted S3 request, as the gateway saw it, and the classes it is billed in.
 
+use crate::record::{put_text, take, take_text};
 use base::{AccountId, MappingId, OrgId, RealmId, RequestId, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -122,4 +123,192 @@ pub struct S3Request {
     pub user_agent: String,
     /// Effects on the object index.
     pub changes: Vec<ObjectChange>,
+}
+
+impl S3Request {
+    /// Writes the compact form, which waits in the inbox together with the organisation's place.
+    pub fn write_compact(&self, org_path: &str, out: &mut Vec<u8>) {
+        put_text(out, org_path);
+        for id in [self.request_id.0, self.realm.0, self.org.0, self.user.0] {
+            out.extend_from_slice(&id.to_le_bytes());
+        }
+        put_id(out, self.account.map(|id| id.0));
+        put_id(out, self.mapping.map(|id| id.0));
+        for text in [&self.access_key, &self.bucket, &self.key, &self.operation] {
+            put_text(out, text);
+        }
+        for text in [&self.error_code, &self.source_ip, &self.user_agent] {
+            put_text(out, text);
+        }
+        out.push(u8::from(self.auth == AuthKind::Presigned));
+        out.push(self.class as u8);
+        out.push(u8::from(self.aborted));
+        out.extend_from_slice(&self.status.to_le_bytes());
+        out.extend_from_slice(&self.at_us.to_le_bytes());
+        for number in [self.bytes_in_wire, self.bytes_in, self.bytes_out, self.duration_us] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        out.extend_from_slice(&self.upstream_requests.to_le_bytes());
+        let changes = u32::try_from(self.changes.len()).expect("a request changes few objects");
+        out.extend_from_slice(&changes.to_le_bytes());
+        for change in &self.changes {
+            change.write_compact(out);
+        }
+    }
+
+    /// Reads the compact form back, with the organisation's place; `None` when it is damaged.
+    #[must_use]
+    pub fn read_compact(bytes: &[u8]) -> Option<(String, Self)> {
+        let mut rest = bytes;
+        let rest = &mut rest;
+        let org_path = take_text(rest)?;
+        let request = Self {
+            request_id: RequestId(u128::from_le_bytes(take(rest)?)),
+            realm: RealmId(u128::from_le_bytes(take(rest)?)),
+            org: OrgId(u128::from_le_bytes(take(rest)?)),
+            user: UserId(u128::from_le_bytes(take(rest)?)),
+            account: take_id(rest)?.map(AccountId),
+            mapping: take_id(rest)?.map(MappingId),
+            access_key: take_text(rest)?,
+            bucket: take_text(rest)?,
+            key: take_text(rest)?,
+            operation: take_text(rest)?,
+            error_code: take_text(rest)?,
+            source_ip: take_text(rest)?,
+            user_agent: take_text(rest)?,
+            auth: match take::<1>(rest)?[0] {
+                0 => AuthKind::Header,
+                1 => AuthKind::Presigned,
+                _ => return None,
+            },
+            class: match take::<1>(rest)?[0] {
+                0 => RequestClass::A,
+                1 => RequestClass::B,
+                2 => RequestClass::Free,
+                _ => return None,
+            },
+            aborted: match take::<1>(rest)?[0] {
+                0 => false,
+                1 => true,
+                _ => return None,
+            },
+            status: u16::from_le_bytes(take(rest)?),
+            at_us: i64::from_le_bytes(take(rest)?),
+            bytes_in_wire: u64::from_le_bytes(take(rest)?),
+            bytes_in: u64::from_le_bytes(take(rest)?),
+            bytes_out: u64::from_le_bytes(take(rest)?),
+            duration_us: u64::from_le_bytes(take(rest)?),
+            upstream_requests: u32::from_le_bytes(take(rest)?),
+            changes: ObjectChange::take_all(rest)?,
+        };
+        rest.is_empty().then_some((org_path, request))
+    }
+}
+
+impl ObjectChange {
+    fn write_compact(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Put { object, size_bytes } => {
+                out.push(0);
+                put_text(out, object);
+                out.extend_from_slice(&size_bytes.to_le_bytes());
+            }
+            Self::Delete { object } => {
+                out.push(1);
+                put_text(out, object);
+            }
+            Self::PutPart { upload, part, size_bytes } => {
+                out.push(2);
+                put_text(out, upload);
+                out.extend_from_slice(&part.to_le_bytes());
+                out.extend_from_slice(&size_bytes.to_le_bytes());
+            }
+            Self::EndUpload { upload } => {
+                out.push(3);
+                put_text(out, upload);
+            }
+        }
+    }
+
+    fn take_all(rest: &mut &[u8]) -> Option<Vec<Self>> {
+        let count = u32::from_le_bytes(take(rest)?);
+        let mut changes = Vec::new();
+        for _ in 0..count {
+            changes.push(match take::<1>(rest)?[0] {
+                0 => Self::Put { object: take_text(rest)?, size_bytes: u64::from_le_bytes(take(rest)?) },
+                1 => Self::Delete { object: take_text(rest)? },
+                2 => Self::PutPart {
+                    upload: take_text(rest)?,
+                    part: u32::from_le_bytes(take(rest)?),
+                    size_bytes: u64::from_le_bytes(take(rest)?),
+                },
+                3 => Self::EndUpload { upload: take_text(rest)? },
+                _ => return None,
+            });
+        }
+        Some(changes)
+    }
+}
+
+fn put_id(out: &mut Vec<u8>, id: Option<u128>) {
+    out.push(u8::from(id.is_some()));
+    out.extend_from_slice(&id.unwrap_or(0).to_le_bytes());
+}
+
+#[expect(clippy::option_option, reason = "damaged, absent, or there")]
+fn take_id(rest: &mut &[u8]) -> Option<Option<u128>> {
+    let known = take::<1>(rest)?[0];
+    let id = u128::from_le_bytes(take(rest)?);
+    match known {
+        0 => Some(None),
+        1 => Some(Some(id)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compact_form_round_trips_and_detects_damage() {
+        let text = |name: &str| name.to_owned();
+        let request = S3Request {
+            request_id: RequestId(9),
+            at_us: -5,
+            realm: RealmId(1),
+            org: OrgId(2),
+            user: UserId(3),
+            access_key: text("MHKEY"),
+            auth: AuthKind::Presigned,
+            account: Some(AccountId(0)),
+            mapping: None,
+            bucket: text("photos"),
+            key: text("ä/b.jpg"),
+            operation: text("PutObject"),
+            class: RequestClass::Free,
+            status: 499,
+            error_code: text("NoSuchKey"),
+            aborted: true,
+            bytes_in_wire: u64::MAX,
+            bytes_in: 100,
+            bytes_out: 7,
+            upstream_requests: 1,
+            duration_us: 5,
+            source_ip: text("::1"),
+            user_agent: text("aws-cli"),
+            changes: vec![
+                ObjectChange::Put { object: text("o1"), size_bytes: 1 },
+                ObjectChange::Delete { object: text("o2") },
+                ObjectChange::PutPart { upload: text("u"), part: 10_000, size_bytes: 2 },
+                ObjectChange::EndUpload { upload: text("u") },
+            ],
+        };
+        let mut bytes = Vec::new();
+        request.write_compact("/a/b/", &mut bytes);
+        assert_eq!(S3Request::read_compact(&bytes), Some((text("/a/b/"), request)));
+        for length in 0..bytes.len() {
+            assert_eq!(S3Request::read_compact(&bytes[..length]), None);
+        }
+    }
 }

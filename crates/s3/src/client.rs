@@ -18,6 +18,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::convert::Infallible;
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Any error of a body.
@@ -203,12 +204,21 @@ const ANSWER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3_600
 /// A client for any number of upstreams.
 pub struct Client {
     inner: legacy::Client<HttpsConnector<HttpConnector>, Body>,
-    keys: SigningKeyCache,
+    keys: Arc<SigningKeyCache>,
 }
 
 impl Client {
     /// Makes a client with an empty pool of connections.
     pub fn new() -> Result<Self, ClientError> {
+        Self::with_keys(Arc::default())
+    }
+
+    /// Makes a client with a pool of its own, to be used in another runtime.
+    pub fn with_own_connections(&self) -> Result<Self, ClientError> {
+        Self::with_keys(Arc::clone(&self.keys))
+    }
+
+    fn with_keys(keys: Arc<SigningKeyCache>) -> Result<Self, ClientError> {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
@@ -224,7 +234,7 @@ impl Client {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .build(https);
-        Ok(Self { inner, keys: SigningKeyCache::default() })
+        Ok(Self { inner, keys })
     }
 
     /// Signs and sends a request, giving the answer as soon as its head is there.

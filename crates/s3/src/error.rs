@@ -91,6 +91,8 @@ errors! {
     incomplete_body "IncompleteBody" 400
         "You did not provide the number of bytes specified by the Content-Length HTTP header.",
     malformed_trailer "MalformedTrailerError" 400 "The request contained trailing data that was not well-formed or did not conform to our published schema.",
+    request_timeout "RequestTimeout" 400
+        "Your socket connection to the server was not read from or written to within the timeout period.",
     missing_content_length "MissingContentLength" 411 "You must provide the Content-Length HTTP header.",
     entity_too_large "EntityTooLarge" 400 "Your proposed upload exceeds the maximum allowed size.",
     entity_too_small "EntityTooSmall" 400 "Your proposed upload is smaller than the minimum allowed size.",

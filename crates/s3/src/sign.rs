@@ -192,3 +192,25 @@ pub fn presign_url(signer: &Signer<'_>, method: &str, host: &str, path: &str, qu
     let signature = key.sign(canonical::string_to_sign(&amz_date, &scope, &hash).as_bytes());
     format!("{path}?{full_query}&X-Amz-Signature={signature}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(cache: &SigningKeyCache) -> usize {
+        cache.keys.lock().unwrap().len()
+    }
+
+    #[test]
+    fn strangers_take_no_room_and_others_a_bounded_one() {
+        let cache = SigningKeyCache::default();
+        for no in 0..100 {
+            cache.key(&format!("stranger{no}"), crate::sigv4::DUMMY_SECRET, "20260102", "r");
+        }
+        assert_eq!(kept(&cache), 0);
+        for no in 0..=CACHED_KEYS_MAX {
+            cache.key(&format!("key{no}"), "secret", "20260102", "r");
+        }
+        assert_eq!(kept(&cache), 1, "it started anew");
+    }
+}

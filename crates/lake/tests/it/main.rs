@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use testkit::{TempFolder, TestWorld};
 
+mod inbox;
 mod kill;
 
 const OWN: RealmId = RealmId(1_000);
@@ -81,7 +82,12 @@ on_both_engines!(
     as_of_reads_stand_still,
     storage_is_an_exact_integral,
     late_writes_correct_closed_hours,
+    events_of_an_object_may_come_in_any_order,
+    a_part_that_comes_after_its_upload_ends_with_it,
+    a_catalog_of_version_1_is_brought_up,
     the_sweep_books_the_drift,
+    the_sweep_leaves_alone_what_was_deleted_meanwhile,
+    a_cut_between_batch_and_removal_doubles_nothing,
     compaction_changes_no_figure,
     any_question_agrees_with_the_plain_way,
     records_can_be_paged,
@@ -343,6 +349,125 @@ async fn late_writes_correct_closed_hours(bench: Bench) {
     assert_eq!(byte_seconds(&bench.lake, 1).await, 100 * 4 * 3_600 + 10 * (3_000 + 2 * 3_600));
     bench.lake.tick_storage(OCTOBER_US + 5 * HOUR_US).await.unwrap();
     assert_eq!(byte_seconds(&bench.lake, 1).await, 100 * 5 * 3_600 + 10 * (3_000 + 3 * 3_600));
+}
+
+async fn events_of_an_object_may_come_in_any_order(bench: Bench) {
+    // What is over is remembered for a day.
+    bench.world.set(OCTOBER_US + 3 * HOUR_US);
+    let at = |second: i64| OCTOBER_US + second * 1_000_000;
+    let delete = || vec![ObjectChange::Delete { object: "o1".into() }];
+    let all = [
+        request(1, at(0), 1, put("o1", 100)),
+        request(2, at(1_000), 2, put("o1", 40)),
+        request(3, at(2_000), 1, delete()),
+        request(4, at(5_000), 1, put("o1", 8)),
+        request(5, at(7_000), 1, delete()),
+    ];
+    // One batch for each, the first ones last; some after their hours were closed.
+    for (turn, no) in [3, 1, 4, 0, 2].into_iter().enumerate() {
+        bench.append(&all[no..=no]).await;
+        bench.lake.tick_storage(OCTOBER_US + i64::from(turn > 1) * HOUR_US).await.unwrap();
+    }
+    bench.lake.tick_storage(OCTOBER_US + 3 * HOUR_US).await.unwrap();
+    assert_eq!(byte_seconds(&bench.lake, 1).await, 100 * 1_000 + 8 * 2_000);
+    assert_eq!(byte_seconds(&bench.lake, 2).await, 40 * 1_000);
+    assert!(bench.lake.stored_bytes(OWN).await.unwrap().is_empty());
+}
+
+async fn a_part_that_comes_after_its_upload_ends_with_it(bench: Bench) {
+    let upload = || "up".to_owned();
+    let part = |part| vec![ObjectChange::PutPart { upload: upload(), part, size_bytes: 7 }];
+    let end = vec![ObjectChange::EndUpload { upload: upload() }];
+    bench.append(&[request(1, OCTOBER_US, 1, part(1))]).await;
+    bench.append(&[request(2, OCTOBER_US + 100_000_000, 1, end)]).await;
+    bench.lake.seal().await.unwrap();
+    bench.append(&[request(3, OCTOBER_US + 90_000_000, 1, part(2))]).await;
+    bench.lake.tick_storage(OCTOBER_US + HOUR_US).await.unwrap();
+    assert_eq!(byte_seconds(&bench.lake, 1).await, 7 * 100 + 7 * 10);
+    assert!(bench.lake.stored_bytes(OWN).await.unwrap().is_empty());
+}
+
+async fn the_sweep_leaves_alone_what_was_deleted_meanwhile(bench: Bench) {
+    let delete = |object: &str| vec![ObjectChange::Delete { object: object.into() }];
+    let seen = |object: &str, size_bytes| SeenObject {
+        object: object.into(),
+        size_bytes,
+        org: OrgId(10),
+        org_path: "/root/10/".into(),
+        user: None,
+        bucket: "b".into(),
+    };
+    bench.append(&[request(1, OCTOBER_US, 1, put("known", 5))]).await;
+    let started = OCTOBER_US + 1_000;
+    let listing = [seen("known", 5), seen("unknown", 7), seen("before", 9)];
+    // Listed, then deleted: one that the index knew and one that it did not. The third was deleted earlier,
+    // and is there again without the gateway.
+    bench.append(&[request(2, started - 1, 1, delete("before"))]).await;
+    bench.append(&[request(3, started + 10, 1, [delete("known"), delete("unknown")].concat())]).await;
+    bench.world.set(started + 20);
+    let drift = bench.lake.reconcile(OWN, AccountId(1), &listing, started).await.unwrap();
+    assert_eq!((drift.added, drift.removed, drift.resized, drift.bytes), (1, 0, 0, 9));
+    // A listing that begins later is right again.
+    bench.world.set(started + 40);
+    let drift = bench.lake.reconcile(OWN, AccountId(1), &listing, started + 30).await.unwrap();
+    assert_eq!((drift.added, drift.bytes), (2, 5 + 7));
+}
+
+async fn a_cut_between_batch_and_removal_doubles_nothing(bench: Bench) {
+    bench.append(&events(OWN, 0..10, 1)).await;
+    bench.append(&[request(1, OCTOBER_US, 1, put("o1", 100))]).await;
+    let (inbox, kept) = (bench.folder.path().join("inbox"), bench.folder.path().join("kept"));
+    match &bench.postgres {
+        Some(url) => drop(testkit::run_psql(url, "create table lake.kept as select seq, events, body from lake.inbox")),
+        None => copy_folder(&inbox, &kept),
+    }
+    assert_eq!(bench.lake.seal().await.unwrap().records, 11);
+    let figures = bench.lake.roll_up(question(OWN)).await.unwrap();
+    // The batch is there, and its groups are again.
+    match &bench.postgres {
+        Some(url) => drop(testkit::run_psql(url, "insert into lake.inbox select seq, events, body from lake.kept")),
+        None => copy_folder(&kept, &inbox),
+    }
+    assert_eq!(bench.lake.seal().await.unwrap().events, 0, "not even read");
+    match &bench.postgres {
+        Some(url) => drop(testkit::run_psql(url, "insert into lake.inbox select seq, events, body from lake.kept")),
+        None => copy_folder(&kept, &inbox),
+    }
+    let bench = bench.reopen().await;
+    bench.append(&events(OWN, 0..11, 1)).await;
+    assert_eq!(bench.lake.seal().await.unwrap().records, 1);
+    assert_eq!(total(&bench.lake.roll_up(question(OWN)).await.unwrap()), total(&figures) + 10);
+    assert_eq!(bench.lake.stored_bytes(OWN).await.unwrap().len(), 1);
+}
+
+async fn a_catalog_of_version_1_is_brought_up(bench: Bench) {
+    bench.append(&[request(1, OCTOBER_US, 1, put("o1", 5))]).await;
+    bench.lake.seal().await.unwrap();
+    let sql = ["drop table PLACE.s3_past", "delete from PLACE.lake_version where version = 2"];
+    match &bench.postgres {
+        Some(url) => sql.iter().for_each(|sql| drop(testkit::run_psql(url, &sql.replace("PLACE", "lake")))),
+        None => {
+            let python =
+                std::env::var("METERHOUSE_TEST_PYTHON").expect("METERHOUSE_TEST_PYTHON is not set: run ./dev/test");
+            let script = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1])\n[c.execute(s) for s in sys.argv[2:]]\nc.commit()";
+            let path = bench.folder.path().join("lake.db");
+            let mut command = std::process::Command::new(python);
+            command.args(["-c", script]).arg(path).args(sql.map(|sql| sql.replace("PLACE", "main")));
+            assert!(command.status().unwrap().success());
+        }
+    }
+    let bench = bench.reopen().await;
+    bench.append(&[request(2, OCTOBER_US + HOUR_US, 1, vec![ObjectChange::Delete { object: "o1".into() }])]).await;
+    bench.lake.tick_storage(OCTOBER_US + 2 * HOUR_US).await.unwrap();
+    assert_eq!(byte_seconds(&bench.lake, 1).await, 5 * 3_600);
+}
+
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+    }
 }
 
 async fn the_sweep_books_the_drift(bench: Bench) {
