@@ -3,7 +3,7 @@
 use crate::cx::{App, Cx};
 use crate::failure::Failure;
 use crate::{audit, orgs, passwords, people};
-use access::tree::AdminMode;
+use access::tree::{AdminMode, MfaPolicy};
 use access::{Cost, Costs, PolicyRef, Product, Products, Propagate, decide_job};
 use base::{Currency, RealmId, UserId, Zone};
 use std::sync::Arc;
@@ -49,6 +49,7 @@ pub async fn create(app: &Arc<App>, new: NewRealm) -> Result<(Cx, UserId), Failu
             admin_mode: AdminMode::Own,
             visible_costs: Costs::ALL,
             cost_default: Cost::Billed,
+            mfa_policy: MfaPolicy::Optional,
             ..OrgSettings::default()
         },
         ..Org::new(realm.root(), None, "provider", &new.name, new.currency, new.zone)

@@ -1,17 +1,24 @@
 //! Signing in to the console and proving oneself to the API.
+//!
+//! A password alone is enough only for somebody without a second factor. Who has one gets a half session
+//! first: a row of `attempt` with five minutes and five tries, from which a code or a passkey makes a session.
+//! Who needs a factor and has none gets a session in which nothing but setting one up is possible.
 
 use crate::cx::{App, Cx, Origin, actor_of};
 use crate::failure::{Failure, Kind};
 use crate::people::realm_of;
-use crate::{audit, secrets};
+use crate::{audit, factors, idps, secrets};
+use access::tree::MfaPolicy;
 use access::{Context, decide_job};
-use base::{RealmId, SessionId};
+use base::{RealmId, SessionId, UserId};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
-use store::across;
+use store::attempts::{self, Attempt};
 use store::sessions::{self, Session};
 use store::users::{self, User};
+use store::{across, factors as stored_factors};
 
 const IDLE_US: i64 = 30 * 60_000_000;
 const ABSOLUTE_US: i64 = 12 * 3_600_000_000;
@@ -22,10 +29,16 @@ const FAILURES_MAX: u32 = 10;
 /// The same for one client, behind which many people may sit.
 const FAILURES_OF_IP_MAX: u32 = 50;
 const FAILURES_US: i64 = 15 * 60_000_000;
+/// A half session lives so long.
+const HALF_US: i64 = 5 * 60_000_000;
+/// Codes that may be tried with one half session.
+const HALF_TRIES_MAX: u32 = 5;
+/// What a session is limited to when nothing but setting up a second factor is allowed.
+pub(crate) const ENROL: &str = "enrol";
 /// Addresses that are remembered at once.
 const ADDRESSES_MAX: usize = 10_000;
 
-/// Wrong passwords by address: since when, how many.
+/// Wrong passwords and codes by address: since when, how many.
 #[derive(Default)]
 pub(crate) struct WrongPasswords(Mutex<BTreeMap<String, (i64, u32)>>);
 
@@ -56,38 +69,117 @@ fn wrong() -> Failure {
 }
 
 impl WrongPasswords {
-    fn check(&self, key: &str, failures_max: u32, now_us: i64) -> Result<(), Failure> {
+    fn check(&self, tries: &Tries, now_us: i64) -> Result<(), Failure> {
         let mut failures = self.0.lock().map_err(|_| wrong())?;
         failures.retain(|_, (since, _)| *since + FAILURES_US > now_us);
-        match failures.get(key) {
-            Some((_, count)) if *count >= failures_max => {
-                Err(Failure::new(Kind::TooMany, "too many wrong passwords; wait a quarter of an hour"))
+        let spent = |(key, max): &(String, u32)| failures.get(key).is_some_and(|(_, count)| count >= max);
+        if tries.0.iter().any(spent) {
+            return Err(Failure::new(Kind::TooMany, "too many wrong passwords or codes; wait a quarter of an hour"));
+        }
+        Ok(())
+    }
+
+    fn note(&self, tries: &Tries, now_us: i64) {
+        let Ok(mut failures) = self.0.lock() else { return };
+        for (key, _) in &tries.0 {
+            if failures.len() < ADDRESSES_MAX || failures.contains_key(key) {
+                failures.entry(key.clone()).or_insert((now_us, 0)).1 += 1;
             }
-            _ => Ok(()),
         }
     }
 
-    fn note(&self, key: &str, now_us: i64) {
-        if let Ok(mut failures) = self.0.lock()
-            && (failures.len() < ADDRESSES_MAX || failures.contains_key(key))
-        {
-            failures.entry(key.to_owned()).or_insert((now_us, 0)).1 += 1;
+    /// Counts a try as wrong before it is looked at, so that a thousand at once get no further than ten in a
+    /// row.
+    pub(crate) fn take(&self, tries: &Tries, now_us: i64) -> Result<(), Failure> {
+        self.check(tries, now_us)?;
+        self.note(tries, now_us);
+        self.check(&Tries(tries.0.iter().map(|(key, max)| (key.clone(), max + 1)).collect()), now_us)
+    }
+
+    /// The try was right: it does not count.
+    pub(crate) fn give_back(&self, tries: &Tries) {
+        let Ok(mut failures) = self.0.lock() else { return };
+        for (key, _) in &tries.0 {
+            if let Some((_, count)) = failures.get_mut(key) {
+                *count = count.saturating_sub(1);
+            }
         }
     }
 }
 
-/// Checks address and password and begins a session. The result is the cookie's secret.
+/// What a try is counted for: an account and a client, each with its limit.
+pub(crate) struct Tries(Vec<(String, u32)>);
+
+impl Tries {
+    pub(crate) fn of(account: &str, client: &Client) -> Self {
+        let from = client.ip.filter(|ip| !ip.is_loopback()).map(|ip| (format!("ip {ip}"), FAILURES_OF_IP_MAX));
+        Self(std::iter::once((account.to_owned(), FAILURES_MAX)).chain(from).collect())
+    }
+
+    pub(crate) fn of_user(user: &User, client: &Client) -> Self {
+        let key = if user.email.is_empty() { user.id.to_string() } else { users::email_key(&user.email) };
+        Self::of(&key, client)
+    }
+}
+
+/// What the first proof led to.
+pub enum Begun {
+    /// A session; its secret.
+    Whole(String, Box<SignedIn>),
+    /// A second factor is wanted; the secret of the half session.
+    Half(String),
+}
+
+/// Checks address and password. Who has a second factor is asked for it next.
 ///
 /// # Errors
 /// [`Kind::Unauthenticated`], the same for unknown people and wrong passwords; [`Kind::TooMany`].
+pub async fn begin(app: &Arc<App>, email: &str, password: &str, client: &Client) -> Result<Begun, Failure> {
+    let (realm, user) = check_password(app, email, password, client).await?;
+    idps::check_password_allowed(app, realm, &user).await?;
+    first_proof(app, realm, user, ("password", false), client).await
+}
+
+/// Begins a session with a password, for somebody without a second factor.
+///
+/// # Errors
+/// As [`begin`]; [`Kind::Unauthenticated`] with the code `mfa_required` when a second factor is wanted.
 pub async fn sign_in(
     app: &Arc<App>,
     email: &str,
     password: &str,
     client: &Client,
 ) -> Result<(String, SignedIn), Failure> {
-    let (realm, user) = check_password(app, email, password, client).await?;
-    begin_session(app, realm, user, client).await
+    sign_in_with(app, (email, password), "", client).await
+}
+
+/// Begins a session with a password and, if the person has a second factor, a code: one of an authenticator
+/// app or a recovery code.
+///
+/// # Errors
+/// As [`begin`]; [`Kind::Unauthenticated`] with the code `mfa_required` when a code is wanted and none came.
+pub async fn sign_in_with(
+    app: &Arc<App>,
+    (email, password): (&str, &str),
+    code: &str,
+    client: &Client,
+) -> Result<(String, SignedIn), Failure> {
+    match begin(app, email, password, client).await? {
+        Begun::Whole(secret, signed_in) => Ok((secret, *signed_in)),
+        Begun::Half(half) if code.trim().is_empty() => {
+            forget_half(app, &half).await?;
+            let text = "code: a code of your authenticator app or a recovery code is wanted too";
+            Err(Failure::new(Kind::Unauthenticated, text).coded("mfa_required"))
+        }
+        Begun::Half(half) => {
+            let done = finish_with_code(app, &half, code, client).await;
+            forget_half(app, &half).await?;
+            done.map_err(|failure| match failure.kind {
+                Kind::Invalid => Failure::new(Kind::Unauthenticated, failure.text),
+                _ => failure,
+            })
+        }
+    }
 }
 
 /// Whose password this is. Tries are counted for the address and for the client.
@@ -97,12 +189,8 @@ pub(crate) async fn check_password(
     password: &str,
     client: &Client,
 ) -> Result<(RealmId, User), Failure> {
-    let key = users::email_key(email);
-    let from = client.ip.filter(|ip| !ip.is_loopback()).map(|ip| format!("ip {ip}"));
-    app.wrong_passwords.check(&key, FAILURES_MAX, app.now_us())?;
-    if let Some(from) = &from {
-        app.wrong_passwords.check(from, FAILURES_OF_IP_MAX, app.now_us())?;
-    }
+    let tries = Tries::of(&users::email_key(email), client);
+    app.wrong_passwords.check(&tries, app.now_us())?;
     let mut candidates = across::users_by_email(&app.store, email).await?;
     candidates.retain(|(_, user)| user.state == "active" && user.kind == "human");
     if candidates.is_empty() {
@@ -114,11 +202,29 @@ pub(crate) async fn check_password(
             return Ok((realm, user));
         }
     }
-    app.wrong_passwords.note(&key, app.now_us());
-    if let Some(from) = &from {
-        app.wrong_passwords.note(from, app.now_us());
-    }
+    app.wrong_passwords.note(&tries, app.now_us());
     Err(wrong())
+}
+
+/// Goes on after a first proof: to a session, to the question for a second factor, or to a session in which
+/// only a factor can be set up. `is_two` says that the proof counts as two factors.
+pub(crate) async fn first_proof(
+    app: &Arc<App>,
+    realm: RealmId,
+    user: User,
+    (proof, is_two): (&str, bool),
+    client: &Client,
+) -> Result<Begun, Failure> {
+    let mut tx = app.store.read(&decide_job(realm, realm.root())).await?;
+    let standing = stored_factors::standing(&mut tx, user.id).await?;
+    drop(tx);
+    if standing.has_factor && !is_two {
+        return Ok(Begun::Half(begin_half(app, realm, &user).await?));
+    }
+    let limited = standing.policy == MfaPolicy::Required && !is_two;
+    let (secret, signed_in) =
+        begin_session(app, realm, user, client, (if limited { ENROL } else { "" }, proof)).await?;
+    Ok(Begun::Whole(secret, Box::new(signed_in)))
 }
 
 /// Begins a session for somebody who has proved who he is. Its secret is new each time.
@@ -127,6 +233,7 @@ pub(crate) async fn begin_session(
     realm: RealmId,
     user: User,
     client: &Client,
+    (limited_to, proof): (&str, &str),
 ) -> Result<(String, SignedIn), Failure> {
     let secret = fresh_secret(app, realm);
     let now_us = app.now_us();
@@ -141,14 +248,132 @@ pub(crate) async fn begin_session(
         proved_us: now_us,
         ip: client.ip.map(|ip| ip.to_string()).unwrap_or_default(),
         agent: client.agent.chars().take(200).collect(),
-        limited_to: String::new(),
+        limited_to: limited_to.to_owned(),
+        proof: proof.to_owned(),
     };
     let mut tx = app.store.write(&decide_job(realm, user.home_org)).await?;
     sessions::insert(&mut tx, &session).await?;
     let cx = cx_of(app, &mut tx, realm, &user, client, &session).await?;
-    audit::note(&cx, &mut tx, user.home_org, "session.begin", &user.id.to_string(), serde_json::json!({})).await?;
+    let target = user.id.to_string();
+    audit::note(&cx, &mut tx, user.home_org, "session.begin", &target, serde_json::json!({ "proof": proof })).await?;
+    if users::is_break_glass(&mut tx, user.id).await? {
+        let detail = serde_json::json!({ "alarm": true, "proof": proof });
+        audit::note(&cx, &mut tx, realm.root(), "break_glass.use", &target, detail).await?;
+        tracing::warn!(user = target, "an account for emergencies was used");
+    }
     tx.commit().await?;
     Ok((secret, SignedIn { cx, user, csrf: session.csrf, limited_to: session.limited_to }))
+}
+
+/// What a half session remembers.
+#[derive(Serialize, Deserialize)]
+struct HalfPayload {
+    user: UserId,
+    tries: u32,
+}
+
+async fn begin_half(app: &Arc<App>, realm: RealmId, user: &User) -> Result<String, Failure> {
+    let secret = fresh_secret(app, realm);
+    let attempt = Attempt {
+        secret_hash: secrets::hash(&secret),
+        kind: "half".to_owned(),
+        payload_json: serde_json::to_string(&HalfPayload { user: user.id, tries: 0 })?,
+        expires_us: app.now_us() + HALF_US,
+    };
+    let mut tx = app.store.write(&decide_job(realm, user.home_org)).await?;
+    attempts::insert(&mut tx, &attempt).await?;
+    tx.commit().await?;
+    Ok(secret)
+}
+
+fn half_over() -> Failure {
+    Failure::new(Kind::Unauthenticated, "this sign-in took too long or had too many tries; begin again")
+}
+
+async fn read_half(app: &Arc<App>, tx: &mut store::Tx, secret: &str) -> Result<(HalfPayload, User), Failure> {
+    let found = attempts::get(tx, "half", &secrets::hash(secret), app.now_us()).await?.ok_or_else(half_over)?;
+    let payload: HalfPayload = serde_json::from_str(&found.payload_json)?;
+    let user = users::get(tx, payload.user).await?;
+    if user.state != "active" || payload.tries >= HALF_TRIES_MAX {
+        return Err(half_over());
+    }
+    Ok((payload, user))
+}
+
+/// Whose half session this is.
+///
+/// # Errors
+/// [`Kind::Unauthenticated`] when it is over.
+pub async fn half_user(app: &Arc<App>, secret: &str) -> Result<(RealmId, User), Failure> {
+    let realm = realm_of(secret).ok_or_else(half_over)?;
+    let mut tx = app.store.read(&decide_job(realm, realm.root())).await?;
+    Ok((realm, read_half(app, &mut tx, secret).await?.1))
+}
+
+/// Takes one of the tries of a half session.
+async fn take_half(app: &Arc<App>, secret: &str) -> Result<(RealmId, User), Failure> {
+    let (realm, user) = half_user(app, secret).await?;
+    let mut tx = app.store.write(&decide_job(realm, user.home_org)).await?;
+    let (payload, user) = read_half(app, &mut tx, secret).await?;
+    let next = HalfPayload { tries: payload.tries + 1, ..payload };
+    attempts::update(&mut tx, &secrets::hash(secret), &serde_json::to_string(&next)?).await?;
+    tx.commit().await?;
+    Ok((realm, user))
+}
+
+/// Ends a half session.
+pub(crate) async fn forget_half(app: &Arc<App>, secret: &str) -> Result<(), Failure> {
+    let Some(realm) = realm_of(secret) else { return Ok(()) };
+    let mut tx = app.store.write(&decide_job(realm, realm.root())).await?;
+    attempts::delete(&mut tx, &secrets::hash(secret)).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Makes a session of a half one, with a code of an authenticator app or a recovery code.
+///
+/// # Errors
+/// [`Kind::Invalid`] for a wrong code, [`Kind::TooMany`], [`Kind::Unauthenticated`] when it is over.
+pub async fn finish_with_code(
+    app: &Arc<App>,
+    half: &str,
+    code: &str,
+    client: &Client,
+) -> Result<(String, SignedIn), Failure> {
+    let (realm, user) = take_half(app, half).await?;
+    let proof = factors::check_code(app, realm, &user, code, client).await?;
+    forget_half(app, half).await?;
+    begin_session(app, realm, user, client, ("", proof)).await
+}
+
+/// Makes a session of a half one, with a passkey.
+///
+/// # Errors
+/// As [`finish_with_code`].
+pub async fn finish_with_passkey(
+    app: &Arc<App>,
+    half: &str,
+    answer: &factors::PasskeyAnswer<'_>,
+    client: &Client,
+) -> Result<(String, SignedIn), Failure> {
+    let (realm, user) = take_half(app, half).await?;
+    factors::check_passkey(app, realm, &user, &factors::purpose_half(half), answer, client).await?;
+    forget_half(app, half).await?;
+    begin_session(app, realm, user, client, ("", "passkey")).await
+}
+
+/// Begins a session with nothing but a passkey: the device has checked its owner, which makes it two factors
+/// in one.
+///
+/// # Errors
+/// [`Kind::Unauthenticated`] for an unknown passkey or a wrong answer.
+pub async fn sign_in_by_passkey(
+    app: &Arc<App>,
+    answer: &factors::PasskeyAnswer<'_>,
+    client: &Client,
+) -> Result<(String, SignedIn), Failure> {
+    let (realm, user) = factors::owner_of_passkey(app, answer, client).await?;
+    idps::check_password_allowed(app, realm, &user).await?;
+    begin_session(app, realm, user, client, ("", "passkey")).await
 }
 
 fn fresh_secret(app: &App, realm: RealmId) -> String {
@@ -187,13 +412,21 @@ pub async fn by_session(app: &Arc<App>, secret: &str, client: &Client) -> Result
     }
     let user = users::get(&mut tx, session.user).await?;
     let cx = cx_of(app, &mut tx, realm, &user, client, &session).await?;
+    idps::check_works(&mut tx, &user).await?;
+    let mut limited_to = session.limited_to;
+    if limited_to.is_empty() && session.proof != "sso_mfa" {
+        let standing = stored_factors::standing(&mut tx, user.id).await?;
+        if standing.policy == MfaPolicy::Required && !standing.has_factor {
+            limited_to = ENROL.to_owned(); // The rule became stricter while he was signed in.
+        }
+    }
     drop(tx);
     if idle >= TOUCH_US {
         let mut tx = app.store.write(&decide_job(realm, user.home_org)).await?;
         sessions::touch(&mut tx, &session.secret_hash, now_us).await?;
         tx.commit().await?;
     }
-    Ok(SignedIn { cx, user, csrf: session.csrf, limited_to: session.limited_to })
+    Ok(SignedIn { cx, user, csrf: session.csrf, limited_to })
 }
 
 /// What a user holds at this moment: for programs that act for him in the same process.
@@ -205,42 +438,126 @@ pub async fn actor_now(app: &App, realm: RealmId, user: base::UserId) -> Result<
     actor_of(app, &mut tx, user).await
 }
 
-/// Proves once more who one is, by password. The session goes on under a new secret, which is the result.
+/// How somebody proves once more who he is.
+pub enum Proof<'a> {
+    /// By password: for those without a second factor.
+    Password(&'a str),
+    /// By a code of an authenticator app or a recovery code.
+    Code(&'a str),
+    /// By a passkey.
+    Passkey(&'a factors::PasskeyAnswer<'a>),
+}
+
+/// What somebody can prove himself with once more.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ways {
+    /// His password.
+    pub password: bool,
+    /// A code.
+    pub code: bool,
+    /// A passkey.
+    pub passkey: bool,
+    /// Name of the identity provider where he can sign in afresh; empty if there is none.
+    pub provider: String,
+}
+
+/// What the signed-in person can prove himself with once more: a second factor if he has one, else his
+/// password; a provider that knows him, where that counts as much.
 ///
 /// # Errors
-/// [`Kind::Invalid`] for a wrong password; [`Kind::TooMany`].
-pub async fn prove(app: &Arc<App>, secret: &str, password: &str, client: &Client) -> Result<String, Failure> {
+/// [`Failure`].
+pub async fn ways(cx: &Cx) -> Result<Ways, Failure> {
+    let user = cx.user()?;
+    let mut tx = cx.app.store.read(&cx.own()).await?;
+    let mut factors = stored_factors::of_user(&mut tx, user).await?;
+    factors.retain(|factor| factor.confirmed);
+    let account = users::get(&mut tx, user).await?;
+    let mut known = store::idps::of_user(&mut tx, user).await?;
+    known.retain(|idp| idp.state == "active" && (factors.is_empty() || idp.settings.trusted_for_mfa));
+    Ok(Ways {
+        password: factors.is_empty() && !account.password_hash.is_empty(),
+        code: !factors.is_empty(),
+        passkey: factors.iter().any(|factor| factor.kind == "passkey"),
+        provider: known.into_iter().next().map(|idp| idp.name).unwrap_or_default(),
+    })
+}
+
+/// Proves once more who one is: with the second factor by whoever has one, else by password. The session goes
+/// on under a new secret, which is the result.
+///
+/// # Errors
+/// [`Kind::Invalid`] for a wrong password or code; [`Kind::TooMany`].
+pub async fn prove(app: &Arc<App>, secret: &str, proof: Proof<'_>, client: &Client) -> Result<String, Failure> {
     let signed_in = by_session(app, secret, client).await?;
-    let key = users::email_key(&signed_in.user.email);
-    app.wrong_passwords.check(&key, FAILURES_MAX, app.now_us())?;
-    if !app.passwords.verify(password, &signed_in.user.password_hash).await? {
-        app.wrong_passwords.note(&key, app.now_us());
+    let (realm, user) = (signed_in.cx.realm, &signed_in.user);
+    let word = match proof {
+        Proof::Password(password) => {
+            if ways(&signed_in.cx).await?.code {
+                return Err(Failure::unreadable("code", "your second factor is asked for here, not your password"));
+            }
+            check_own_password(app, user, password, client).await?;
+            "password"
+        }
+        Proof::Code(code) => factors::check_code(app, realm, user, code, client).await?,
+        Proof::Passkey(answer) => {
+            let purpose = factors::purpose_session(&signed_in.cx, "prove");
+            factors::check_passkey(app, realm, user, &purpose, answer, client).await?;
+            "passkey"
+        }
+    };
+    renew(app, &signed_in, secret, word).await
+}
+
+async fn check_own_password(app: &Arc<App>, user: &User, password: &str, client: &Client) -> Result<(), Failure> {
+    let tries = Tries::of_user(user, client);
+    app.wrong_passwords.check(&tries, app.now_us())?;
+    if !app.passwords.verify(password, &user.password_hash).await? {
+        app.wrong_passwords.note(&tries, app.now_us());
         return Err(Failure::unreadable("password", "is wrong"));
     }
-    renew(app, &signed_in, secret, &signed_in.limited_to).await
+    Ok(())
 }
 
 /// Marks a session as freshly proved, under a new secret.
-pub(crate) async fn renew(
-    app: &Arc<App>,
-    signed_in: &SignedIn,
-    secret: &str,
-    limited_to: &str,
-) -> Result<String, Failure> {
-    let cx = &signed_in.cx;
-    let fresh = fresh_secret(app, cx.realm);
-    let mut tx = app.store.write(&decide_job(cx.realm, signed_in.user.home_org)).await?;
-    sessions::prove(&mut tx, &secrets::hash(secret), &secrets::hash(&fresh), app.now_us(), limited_to).await?;
-    let target = signed_in.user.id.to_string();
-    audit::note(cx, &mut tx, signed_in.user.home_org, "session.prove", &target, serde_json::json!({})).await?;
+pub(crate) async fn renew(app: &Arc<App>, signed_in: &SignedIn, secret: &str, proof: &str) -> Result<String, Failure> {
+    let mut tx = app.store.write(&decide_job(signed_in.cx.realm, signed_in.user.home_org)).await?;
+    let fresh = renew_in(&mut tx, signed_in, secret, (&signed_in.limited_to, proof)).await?;
     tx.commit().await?;
     Ok(fresh)
 }
 
-/// Sets a new password for oneself. All other sessions end; tokens too, if asked.
+/// The work of [`renew`] in a transaction that does more.
+pub(crate) async fn renew_in(
+    tx: &mut store::Tx,
+    signed_in: &SignedIn,
+    secret: &str,
+    (limited_to, proof): (&str, &str),
+) -> Result<String, Failure> {
+    let cx = &signed_in.cx;
+    let fresh = fresh_secret(&cx.app, cx.realm);
+    let hashes = (secrets::hash(secret), secrets::hash(&fresh));
+    if sessions::prove(tx, &hashes.0, &hashes.1, cx.now_us(), (limited_to, proof)).await? == 0 {
+        return Err(Failure::new(Kind::Unauthenticated, "your session has ended; sign in again"));
+    }
+    let target = signed_in.user.id.to_string();
+    let detail = serde_json::json!({ "proof": proof });
+    audit::note(cx, tx, signed_in.user.home_org, "session.prove", &target, detail).await?;
+    Ok(fresh)
+}
+
+/// Refuses when the last proof is too old.
+pub(crate) fn check_fresh(cx: &Cx) -> Result<(), Failure> {
+    if cx.now().is_fresh() {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::StepUp, "prove once more who you are to do this"))
+}
+
+/// Sets a new password for oneself. All other sessions end; tokens too, if asked. Who has a second factor must
+/// have shown it within the last quarter of an hour.
 ///
 /// # Errors
-/// [`Failure`] naming the field at fault.
+/// [`Failure`] naming the field at fault; [`Kind::StepUp`].
 pub async fn change_password(
     app: &Arc<App>,
     secret: &str,
@@ -248,12 +565,16 @@ pub async fn change_password(
     revoke_tokens: bool,
     client: &Client,
 ) -> Result<String, Failure> {
-    let fresh = prove(app, secret, old, client).await?;
+    let signed_in = by_session(app, secret, client).await?;
+    if ways(&signed_in.cx).await?.code {
+        check_fresh(&signed_in.cx)?;
+    }
+    check_own_password(app, &signed_in.user, old, client).await?;
     crate::passwords::check_new(new)?;
-    let signed_in = by_session(app, &fresh, client).await?;
     let password_hash = app.passwords.hash(app.world.as_ref(), new).await?;
     let cx = &signed_in.cx;
     let mut tx = app.store.write(&decide_job(cx.realm, signed_in.user.home_org)).await?;
+    let fresh = renew_in(&mut tx, &signed_in, secret, (&signed_in.limited_to, "password")).await?;
     users::set_password(&mut tx, signed_in.user.id, &password_hash).await?;
     for other in sessions::of_user(&mut tx, signed_in.user.id, app.now_us()).await? {
         if other.secret_hash != secrets::hash(&fresh) {

@@ -7,7 +7,7 @@
 use crate::cx::{App, Cx, Origin, actor_of};
 use crate::failure::{Failure, Kind};
 use crate::sign_in::{Client, SignedIn};
-use crate::{audit, orgs, people, secrets};
+use crate::{audit, factors, idps, orgs, people, secrets};
 use access::{Action, Actions, Context, TokenScope, decide_job};
 use base::{OrgId, TokenId, UserId, World};
 use std::sync::Arc;
@@ -286,6 +286,10 @@ pub async fn by_token(app: &Arc<App>, text: &str, client: &Client) -> Result<Sig
         return Err(bad());
     }
     let actor = actor_of(app, &mut tx, user.id).await?;
+    if token.kind == "personal" {
+        idps::check_works(&mut tx, &user).await?;
+        factors::check_token(&mut tx, &user).await?;
+    }
     drop(tx);
     if token.last_used_us.is_none_or(|at_us| now_us - at_us >= TOUCH_US) {
         let mut tx = app.store.write(&decide_job(realm, user.home_org)).await?;

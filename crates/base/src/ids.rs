@@ -112,6 +112,8 @@ ids! {
     CloudLinkId "lnk",
     /// An identity provider.
     IdpId "idp",
+    /// A second factor: an authenticator app or a passkey.
+    FactorId "fac",
     /// A console session, as people see it; its secret is something else.
     SessionId "ses",
     /// An invitation to join an organisation.

@@ -12,8 +12,9 @@ pub mod world;
 pub use currency::Currency;
 pub use decimal::{AmountMinor, AmountPico, DecimalError, QuantityNano, RatePico, Rounding};
 pub use ids::{
-    AccessKeyId, AccountId, AgreementId, BindingId, CloudLinkId, EntryId, GroupId, GuardRailId, IdError, IdpId,
-    InvitationId, InvoiceId, JobId, MappingId, OrgId, PolicyId, RealmId, RequestId, RunId, SessionId, TokenId, UserId,
+    AccessKeyId, AccountId, AgreementId, BindingId, CloudLinkId, EntryId, FactorId, GroupId, GuardRailId, IdError,
+    IdpId, InvitationId, InvoiceId, JobId, MappingId, OrgId, PolicyId, RealmId, RequestId, RunId, SessionId, TokenId,
+    UserId,
 };
 pub use period::{Period, PeriodError, Zone};
 pub use world::World;

@@ -143,6 +143,7 @@ pub(crate) async fn start(config: &Config, app: Arc<App>, key: [u8; 32], timers:
         app: app.clone(),
         s3_url: or_else(&config.gateway.public_url, gateway_address),
         https: config.console.public_url.starts_with("https://"),
+        console_url: config.console.public_url.trim_end_matches('/').to_owned(),
     };
     let mut settings = gateway::Settings::new(key);
     settings.domain = Some(config.gateway.domain.clone()).filter(|domain| !domain.is_empty());

@@ -164,6 +164,7 @@ alter table session add column proved_us bigint not null default 0;
 alter table session add column ip text not null default '';
 alter table session add column agent text not null default '';
 alter table session add column limited_to text not null default '';
+alter table session add column proof text not null default '';
 
 alter table api_token add column kind text not null default 'personal';
 alter table api_token add column scope_org_id text;
@@ -189,6 +190,7 @@ create table second_factor (
   name text not null,
   secret_sealed text not null,
   public_json text not null,
+  credential_hash text not null,
   confirmed bigint not null,
   counter bigint not null,
   created_us bigint not null,
@@ -197,6 +199,7 @@ create table second_factor (
   foreign key (realm_id, user_id) references user_account (realm_id, user_id)
 );
 create index second_factor_user on second_factor (realm_id, user_id);
+create index second_factor_look_up on second_factor (credential_hash);
 
 create table recovery_code (
   realm_id text not null,
@@ -243,6 +246,8 @@ create table idp_identity (
   foreign key (realm_id, idp_id) references idp (realm_id, idp_id),
   foreign key (realm_id, user_id) references user_account (realm_id, user_id)
 );
+
+create index idp_identity_user on idp_identity (realm_id, user_id);
 
 create table domain_claim (
   realm_id text not null,

@@ -1,5 +1,7 @@
 //! The only statements that cross realms, each with its reason.
 
+use crate::domains::Claim;
+use crate::factors::Factor;
 use crate::keys::AccessKey;
 use crate::open::Store;
 use crate::sql::{StoreError, across, params};
@@ -63,6 +65,40 @@ pub async fn token(store: &Store, secret_hash: &str) -> Result<Option<(RealmId, 
         .await?;
     tx.commit().await?;
     Ok(found.into_iter().next())
+}
+
+/// The realm and row of a passkey: who signs in with one names nothing else.
+pub async fn passkeys(store: &Store, credential_hash: &str) -> Result<Vec<(RealmId, Factor)>, StoreError> {
+    let mut tx = store.begin_across().await?;
+    let sql = across!(
+        "a sign-in by passkey names a credential, not a realm",
+        "select realm_id, factor_id, user_id, kind, name, secret_sealed, public_json, credential_hash, confirmed, counter,
+                created_us, last_used_us
+           from second_factor
+          where credential_hash = $1 and kind = 'passkey' and confirmed = 1
+          order by created_us, realm_id"
+    );
+    let found = tx
+        .across(sql, params![credential_hash], |row| Ok((row.parsed("realm_id")?, crate::factors::from_row(row)?)))
+        .await?;
+    tx.commit().await?;
+    Ok(found)
+}
+
+/// The organisations that have shown that a domain is theirs, the oldest claim first.
+pub async fn domain_claims(store: &Store, domain: &str) -> Result<Vec<(RealmId, Claim)>, StoreError> {
+    let mut tx = store.begin_across().await?;
+    let sql = across!(
+        "sign-in knows an address, not a realm",
+        "select realm_id, domain, org_id, challenge, verified_us, created_us
+           from domain_claim
+          where domain = $1 and verified_us is not null
+          order by verified_us, realm_id"
+    );
+    let found =
+        tx.across(sql, params![domain], |row| Ok((row.parsed("realm_id")?, crate::domains::from_row(row)?))).await?;
+    tx.commit().await?;
+    Ok(found)
 }
 
 /// Forgets sessions that ended and answers kept since before `answers_before_us`.

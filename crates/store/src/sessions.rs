@@ -28,6 +28,8 @@ pub struct Session {
     pub agent: String,
     /// `enrol` when nothing but setting up a second factor is allowed; else empty.
     pub limited_to: String,
+    /// How he proved it: `password`, `code`, `recovery_code`, `passkey`, `sso`, `sso_mfa`.
+    pub proof: String,
 }
 
 fn from_row(row: &Row) -> Result<Session, StoreError> {
@@ -43,6 +45,7 @@ fn from_row(row: &Row) -> Result<Session, StoreError> {
         ip: row.text("ip")?,
         agent: row.text("agent")?,
         limited_to: row.text("limited_to")?,
+        proof: row.text("proof")?,
     })
 }
 
@@ -50,8 +53,8 @@ fn from_row(row: &Row) -> Result<Session, StoreError> {
 pub async fn insert(tx: &mut Tx, session: &Session) -> Result<(), StoreError> {
     let sql = scoped!(
         "insert into session (realm_id, secret_hash, user_id, csrf, created_us, seen_us, expires_us, session_id, proved_us, ip,
-                              agent, limited_to)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+                              agent, limited_to, proof)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
     );
     let values = params![
         session.secret_hash.as_str(),
@@ -65,6 +68,7 @@ pub async fn insert(tx: &mut Tx, session: &Session) -> Result<(), StoreError> {
         session.ip.as_str(),
         session.agent.as_str(),
         session.limited_to.as_str(),
+        session.proof.as_str(),
     ];
     tx.execute(sql, values).await?;
     Ok(())
@@ -73,7 +77,8 @@ pub async fn insert(tx: &mut Tx, session: &Session) -> Result<(), StoreError> {
 /// The session with this secret. Sessions from before there were ids have ended.
 pub async fn get(tx: &mut Tx, secret_hash: &str) -> Result<Option<Session>, StoreError> {
     let sql = scoped!(
-        "select secret_hash, user_id, csrf, created_us, seen_us, expires_us, session_id, proved_us, ip, agent, limited_to
+        "select secret_hash, user_id, csrf, created_us, seen_us, expires_us, session_id, proved_us, ip, agent, limited_to,
+                proof
            from session
           where realm_id = $1 and secret_hash = $2 and session_id <> ''"
     );
@@ -83,7 +88,8 @@ pub async fn get(tx: &mut Tx, secret_hash: &str) -> Result<Option<Session>, Stor
 /// Live sessions of a user, the newest first.
 pub async fn of_user(tx: &mut Tx, user: UserId, now_us: i64) -> Result<Vec<Session>, StoreError> {
     let sql = scoped!(
-        "select secret_hash, user_id, csrf, created_us, seen_us, expires_us, session_id, proved_us, ip, agent, limited_to
+        "select secret_hash, user_id, csrf, created_us, seen_us, expires_us, session_id, proved_us, ip, agent, limited_to,
+                proof
            from session
           where realm_id = $1 and user_id = $2 and expires_us > $3 and session_id <> ''
           order by created_us desc, session_id"
@@ -97,14 +103,15 @@ pub async fn prove(
     secret_hash: &str,
     new_secret_hash: &str,
     proved_us: i64,
-    limited_to: &str,
+    (limited_to, proof): (&str, &str),
 ) -> Result<u64, StoreError> {
     let sql = scoped!(
         "update session
-            set secret_hash = $3, proved_us = $4, limited_to = $5
+            set secret_hash = $3, proved_us = $4, limited_to = $5,
+                proof = case when proof = 'sso_mfa' then proof else $6 end
           where realm_id = $1 and secret_hash = $2"
     );
-    tx.execute(sql, params![secret_hash, new_secret_hash, proved_us, limited_to]).await
+    tx.execute(sql, params![secret_hash, new_secret_hash, proved_us, limited_to, proof]).await
 }
 
 /// Ends one of a user's sessions by the name that he sees.

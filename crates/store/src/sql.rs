@@ -154,6 +154,7 @@ text_params!(
     CloudLinkId,
     Currency,
     EntryId,
+    FactorId,
     GroupId,
     GuardRailId,
     IdpId,

@@ -191,3 +191,26 @@ pub async fn pseudonymise_before(tx: &mut Tx, before_us: i64) -> Result<u64, Sto
     );
     tx.execute(sql, params![before_us]).await
 }
+
+/// Whether an account keeps its password where sign-in by a provider is enforced.
+pub async fn is_break_glass(tx: &mut Tx, user: UserId) -> Result<bool, StoreError> {
+    let sql = scoped!("select break_glass from user_account where realm_id = $1 and user_id = $2");
+    tx.fetch_one("user", sql, params![user], |row| Ok(row.int("break_glass")? == 1)).await
+}
+
+/// Marks an account as one for emergencies, or takes the mark away.
+pub async fn set_break_glass(tx: &mut Tx, user: UserId, on: bool) -> Result<u64, StoreError> {
+    let sql = scoped!("update user_account set break_glass = $3 where realm_id = $1 and user_id = $2");
+    tx.execute(sql, params![user, i64::from(on)]).await
+}
+
+/// The accounts for emergencies.
+pub async fn break_glass(tx: &mut Tx) -> Result<Vec<UserId>, StoreError> {
+    let sql = scoped!(
+        "select user_id
+           from user_account
+          where realm_id = $1 and break_glass = 1 and state = 'active'
+          order by user_id"
+    );
+    tx.fetch_all(sql, params![], |row| row.parsed("user_id")).await
+}

@@ -17,9 +17,18 @@ pub(crate) fn cookie_name(https: bool) -> &'static str {
     if https { "__Host-meterhouse" } else { "meterhouse" }
 }
 
+/// The cookie of something that lasts a few minutes: half a sign-in, a passkey's challenge.
+pub(crate) fn short_cookie_name(https: bool, what: &str) -> String {
+    format!("{}-{what}", cookie_name(https))
+}
+
 /// The secret of the session cookie.
 pub(crate) fn session_secret(headers: &HeaderMap, https: bool) -> Option<String> {
-    let name = cookie_name(https);
+    cookie(headers, cookie_name(https))
+}
+
+/// The value of a cookie.
+pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     headers
         .get_all(header::COOKIE)
         .iter()
@@ -55,7 +64,7 @@ impl FromRequestParts<Web> for Visitor {
         let signed_in = sign_in::by_session(&web.app, &secret, &client(parts)).await.map_err(PageFailure)?;
         if signed_in.limited_to.is_empty()
             || parts.uri.path().starts_with("/me/factors")
-            || parts.uri.path() == "/sign-out"
+            || ["/sign-out", "/prove"].contains(&parts.uri.path())
         {
             return Ok(Self(signed_in));
         }

@@ -29,6 +29,8 @@ pub struct Web {
     pub s3_url: String,
     /// Whether the console is reached by https: then cookies demand it.
     pub https: bool,
+    /// Address of the console as people use it; empty: as each request names it.
+    pub console_url: String,
 }
 
 /// Serves console and API until `shutdown` ends; requests that run are finished.
@@ -52,6 +54,7 @@ pub fn router(web: Web) -> Router {
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/assets/meterhouse.css", get(style_sheet))
+        .route("/assets/passkeys.js", get(passkey_script))
         .route("/docs/errors", get(errors_page))
         .layer(middleware::from_fn(guard))
         .with_state(web)
@@ -60,7 +63,11 @@ pub fn router(web: Web) -> Router {
 /// The page that a form's path belongs to: `/o/{org}/{page}`, or the path itself outside of organisations.
 fn page_of(path: &str) -> String {
     let parts: Vec<&str> = path.split('/').take(4).collect();
-    if path.starts_with("/o/") { parts.join("/") } else { path.to_owned() }
+    match path {
+        _ if path.starts_with("/o/") => parts.join("/"),
+        _ if path.starts_with("/me/factors") => "/me/factors".to_owned(),
+        _ => path.to_owned(),
+    }
 }
 
 async fn ready(State(web): State<Web>) -> Response {
@@ -80,6 +87,20 @@ async fn style_sheet() -> impl IntoResponse {
     (headers, include_str!("../assets/meterhouse.css"))
 }
 
+async fn passkey_script() -> impl IntoResponse {
+    let headers =
+        [(header::CONTENT_TYPE, "text/javascript; charset=utf-8"), (header::CACHE_CONTROL, "public, max-age=3600")];
+    (headers, include_str!("../assets/passkeys.js"))
+}
+
+/// What pages may load. Only those that ask the browser for a passkey may run a script, and only ours.
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+const POLICY_WITH_SCRIPT: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// Marks an answer whose page asks the browser for a passkey.
+#[derive(Clone, Copy)]
+pub(crate) struct WantsScript;
+
 /// Headers of every answer, and the check that a change comes from our own pages.
 async fn guard(request: Request<Body>, next: Next) -> Response {
     let is_change = !matches!(*request.method(), axum::http::Method::GET | axum::http::Method::HEAD);
@@ -96,12 +117,10 @@ async fn guard(request: Request<Body>, next: Next) -> Response {
     {
         response.headers_mut().insert(header::LOCATION, value);
     }
+    let policy = if response.extensions().get::<WantsScript>().is_some() { POLICY_WITH_SCRIPT } else { POLICY };
     let headers = response.headers_mut();
     let fixed = [
-        (
-            "content-security-policy",
-            "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-        ),
+        ("content-security-policy", policy),
         ("x-content-type-options", "nosniff"),
         ("referrer-policy", "no-referrer"),
         ("cross-origin-opener-policy", "same-origin"),

@@ -144,7 +144,13 @@ macro_rules! on_both_engines {
 }
 
 // Below the macro that it uses.
+mod sign_in;
 mod tenancy;
+
+// The same keys sign the tokens of the test provider; not every part is needed here.
+#[allow(dead_code, reason = "shared with the tests of identity")]
+#[path = "../../../identity/tests/it/keys.rs"]
+mod keys_of_tests;
 
 on_both_engines!(
     a_month_is_billed_once,

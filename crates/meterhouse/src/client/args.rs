@@ -92,6 +92,9 @@ pub(crate) struct LoginArgs {
     /// File with the password; else it is asked for, or read from standard input.
     #[arg(long, value_name = "FILE")]
     pub(super) password_file: Option<PathBuf>,
+    /// File with a code of the authenticator app or a recovery code; else it is asked for when one is wanted.
+    #[arg(long, value_name = "FILE")]
+    pub(super) code_file: Option<PathBuf>,
     /// Days that the token lives.
     #[arg(long, default_value_t = 90)]
     pub(super) days: i64,

@@ -113,8 +113,16 @@ async fn login(args: LoginArgs) -> Result<u8, Exit> {
     let file = context::path()?;
     let server = Api::new(&args.address, None)?;
     let password = read_secret("Password", args.password_file.as_ref())?;
-    let body = json!({ "email": args.email, "password": password, "name": "meterhouse CLI", "days": args.days });
-    let token = server.send(Call::post("/v1/tokens", &body).only_once()).await?.json()?;
+    let mut body = json!({ "email": args.email, "password": password, "name": "meterhouse CLI", "days": args.days });
+    if let Some(file) = &args.code_file {
+        body["code"] = read_secret("Code", Some(file))?.into();
+    }
+    let mut reply = server.exchange(&Call::post("/v1/tokens", &body).only_once()).await?;
+    if reply.wants_code() && args.code_file.is_none() {
+        body["code"] = read_secret("Code of your authenticator app, or a recovery code", None)?.into();
+        reply = server.exchange(&Call::post("/v1/tokens", &body).only_once()).await?;
+    }
+    let token = reply.or_refusal()?.json()?;
     let (Some(id), Some(secret)) = (token["id"].as_str(), token["secret"].as_str()) else {
         return Err(Exit::failed("the server answered without a token"));
     };

@@ -111,6 +111,17 @@ impl Reply {
         }
     }
 
+    /// What is not a success is a failure with the server's own words.
+    pub(super) fn or_refusal(self) -> Result<Self, Exit> {
+        if self.status.is_success() { Ok(self) } else { Err(self.refusal()) }
+    }
+
+    /// Whether a sign-in was refused only because a second factor is missing.
+    pub(super) fn wants_code(&self) -> bool {
+        let problem: Value = serde_json::from_slice(&self.bytes).unwrap_or_default();
+        self.status == StatusCode::UNAUTHORIZED && problem["code"] == "mfa_required"
+    }
+
     fn refusal(&self) -> Exit {
         let problem: Value = serde_json::from_slice(&self.bytes).unwrap_or_default();
         let text = match problem["detail"].as_str() {
@@ -151,8 +162,7 @@ impl Api {
 
     /// Makes the call; what is not a success is a failure with the server's own words.
     pub(super) async fn send(&self, call: Call) -> Result<Reply, Exit> {
-        let reply = self.exchange(&call).await?;
-        if reply.status.is_success() { Ok(reply) } else { Err(reply.refusal()) }
+        self.exchange(&call).await?.or_refusal()
     }
 
     /// Makes the call; any status is an answer.

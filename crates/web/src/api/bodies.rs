@@ -11,6 +11,9 @@ pub(super) struct NewToken {
     pub(super) email: String,
     /// Password of the console.
     pub(super) password: String,
+    /// A code of the authenticator app or a recovery code, for a person with a second factor.
+    #[serde(default)]
+    pub(super) code: String,
     /// What the token is for.
     #[serde(default = "token_name")]
     pub(super) name: String,

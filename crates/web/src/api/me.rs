@@ -7,7 +7,7 @@ use super::request::{Answer, Asked, ListAsked, Refused, id, page, read_json};
 use crate::Web;
 use crate::auth::{Caller, From};
 use app::tokens::{self, NewToken as Wanted};
-use app::{keys, orgs, sign_in};
+use app::{Failure, Kind, keys, orgs, sign_in};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -20,6 +20,7 @@ const SIGN_IN_BYTES_MAX: usize = 16 << 10;
 
 /// Makes a token from an e-mail address and a password.
 ///
+/// A person with a second factor sends a `code` too; without it the answer is 401 with the code `mfa_required`.
 /// The token is shown once. Every call makes another one: an Idempotency-Key is not honoured here.
 #[utoipa::path(
     post,
@@ -35,7 +36,13 @@ pub(super) async fn create_token(
 ) -> Result<(StatusCode, Json<Token>), Refused> {
     let text = read_body(body, SIGN_IN_BYTES_MAX).await?;
     let asked: NewToken = read_json(&text)?;
-    let (session, signed_in) = sign_in::sign_in(&web.app, &asked.email, &asked.password, &client).await?;
+    let pair = (asked.email.as_str(), asked.password.as_str());
+    let (session, signed_in) = sign_in::sign_in_with(&web.app, pair, &asked.code, &client).await?;
+    if !signed_in.limited_to.is_empty() {
+        sign_in::sign_out(&web.app, &session).await?;
+        let text = "your organisation requires a second factor: sign in to the console and set one up";
+        return Err(Failure::new(Kind::Forbidden, text).coded("mfa_required").into());
+    }
     let made = tokens::create(&signed_in.cx, Wanted::whole(&asked.name, asked.days)).await;
     sign_in::sign_out(&web.app, &session).await?; // The session was only the proof.
     let (row, secret) = made?;

@@ -306,8 +306,11 @@ pub(super) fn name_of(names: &BTreeMap<String, String>, id: &str) -> String {
     names.get(id).cloned().unwrap_or_else(|| id.to_owned())
 }
 
-/// The console's address as this visitor reached it.
+/// The console's address: as it is configured, or as this visitor reached it.
 pub(super) fn own_url(web: &Web, headers: &HeaderMap) -> String {
+    if !web.console_url.is_empty() {
+        return web.console_url.clone();
+    }
     let scheme = if web.https { "https" } else { "http" };
     let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
     host.map(|host| format!("{scheme}://{host}")).unwrap_or_default()

@@ -5,6 +5,7 @@
 
 mod audit;
 mod buckets;
+mod factors;
 mod figures;
 mod frame;
 mod keys;
@@ -16,6 +17,7 @@ mod papers;
 mod people;
 mod prices;
 mod quarantine;
+mod second_step;
 mod sign_in;
 mod sources;
 mod tree;
@@ -28,6 +30,8 @@ use axum::Router;
 pub fn router() -> Router<Web> {
     Router::new()
         .merge(sign_in::router())
+        .merge(second_step::router())
+        .merge(factors::router())
         .merge(overview::router())
         .merge(usage::router())
         .merge(papers::router())

@@ -218,17 +218,8 @@ mod tests {
     use base::{Currency, Zone};
 
     fn org(id: u128, parent: Option<u128>) -> Org {
-        Org {
-            id: OrgId(id),
-            parent: parent.map(OrgId),
-            kind: "department".to_owned(),
-            name: format!("org {id}"),
-            address: Vec::new(),
-            currency: Currency::EUR,
-            zone: Zone::utc(),
-            invoice_kind: billing::InvoiceKind::Statement,
-            created_us: 0,
-        }
+        let name = format!("org {id}");
+        Org::new(OrgId(id), parent.map(OrgId), "department", &name, Currency::EUR, Zone::utc())
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Signing in and out, the start page, and joining by an invitation.
 
-use super::frame::{Answer, Page, Says, go, home_org, mendable, show, show_with};
-use crate::Web;
-use crate::auth::{From, Visitor, cookie_name, session_secret};
+use super::frame::{Answer, Page, Says, go, home_org, mendable, own_url, show_with};
+use crate::auth::{From, Visitor, cookie_name, session_secret, short_cookie_name};
 use crate::problem::{PageFailure, status_of};
+use crate::{WantsScript, Web};
+use app::factors::{Ceremony, PasskeyAnswer};
+use app::sign_in::{Begun, Proof, Ways};
 use app::{Failure, Kind, people};
 use askama::Template;
 use axum::Router;
@@ -36,6 +38,8 @@ struct SignInPage {
     page: Page,
     says: Says,
     email: String,
+    /// What the browser is asked for a passkey with; empty where there are none.
+    options: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -44,10 +48,24 @@ struct SignInQuery {
     joined: String,
 }
 
-async fn sign_in_form(Query(query): Query<SignInQuery>) -> Answer {
+async fn sign_in_form(State(web): State<Web>, headers: HeaderMap, Query(query): Query<SignInQuery>) -> Answer {
     let joined = "You have joined. Sign in with your address and your password.";
     let says = if query.joined.is_empty() { Says::default() } else { Says::good(joined) };
-    show(&SignInPage { page: Page::bare("Sign in"), says, email: String::new() })
+    sign_in_page(&web, &headers, StatusCode::OK, says, String::new())
+}
+
+/// The sign-in page. The challenge for a passkey goes along in a cookie.
+pub(super) fn sign_in_page(web: &Web, headers: &HeaderMap, status: StatusCode, says: Says, email: String) -> Answer {
+    // A console at a bare address has no passkeys: then the page offers none.
+    let ceremony = app::factors::ask_anybody(&web.app, &own_url(web, headers)).unwrap_or_default();
+    let page = SignInPage { page: Page::bare("Sign in"), says, email, options: ceremony.options };
+    let mut response = show_with(status, &page)?;
+    if !ceremony.state.is_empty() {
+        let value = short_cookie(web, "passkey", &ceremony.state, 300)?;
+        response.headers_mut().append(header::SET_COOKIE, value);
+        response.extensions_mut().insert(WantsScript);
+    }
+    Ok(response)
 }
 
 #[derive(Deserialize, Default)]
@@ -57,25 +75,61 @@ struct SignInForm {
     password: String,
 }
 
-async fn sign_in(State(web): State<Web>, From(client): From, Form(form): Form<SignInForm>) -> Answer {
-    match app::sign_in::sign_in(&web.app, &form.email, &form.password, &client).await {
-        Ok((secret, _)) => {
-            let mut response = Redirect::to("/").into_response();
-            response.headers_mut().insert(header::SET_COOKIE, cookie(&web, &secret, "")?);
-            Ok(response)
-        }
-        Err(failure) if matches!(failure.kind, Kind::Unauthenticated | Kind::TooMany) => {
-            let status = status_of(failure.kind);
-            let says = Says::bad(failure.text);
-            show_with(status, &SignInPage { page: Page::bare("Sign in"), says, email: form.email })
-        }
-        Err(failure) => Err(PageFailure(failure)),
+async fn sign_in(
+    State(web): State<Web>,
+    From(client): From,
+    headers: HeaderMap,
+    Form(form): Form<SignInForm>,
+) -> Answer {
+    match app::sign_in::begin(&web.app, &form.email, &form.password, &client).await {
+        Ok(begun) => go_on(&web, begun),
+        Err(failure) => refused(&web, &headers, failure, form.email),
     }
 }
 
-fn cookie(web: &Web, value: &str, more: &str) -> Result<HeaderValue, PageFailure> {
+/// A refused sign-in is said on the sign-in page.
+pub(super) fn refused(web: &Web, headers: &HeaderMap, failure: Failure, email: String) -> Answer {
+    if matches!(failure.kind, Kind::Internal | Kind::Busy) {
+        return Err(PageFailure(failure));
+    }
+    sign_in_page(web, headers, status_of(failure.kind), Says::bad(failure.text), email)
+}
+
+/// After a first proof: into the console, or to the question for a second factor.
+pub(super) fn go_on(web: &Web, begun: Begun) -> Answer {
+    match begun {
+        Begun::Whole(secret, _) => welcome(web, &secret),
+        Begun::Half(half) => {
+            let mut response = Redirect::to("/sign-in/second").into_response();
+            response.headers_mut().append(header::SET_COOKIE, short_cookie(web, "half", &half, 300)?);
+            Ok(response)
+        }
+    }
+}
+
+/// Into the console with a new session; what led to it is forgotten.
+pub(super) fn welcome(web: &Web, secret: &str) -> Answer {
+    let mut response = Redirect::to("/").into_response();
+    let headers = response.headers_mut();
+    headers.append(header::SET_COOKIE, cookie(web, secret, "")?);
+    for what in ["half", "passkey", "oidc"] {
+        headers.append(header::SET_COOKIE, short_cookie(web, what, "", 0)?);
+    }
+    Ok(response)
+}
+
+pub(super) fn cookie(web: &Web, value: &str, more: &str) -> Result<HeaderValue, PageFailure> {
+    named_cookie(web, cookie_name(web.https), value, more)
+}
+
+/// A cookie for a few minutes.
+pub(super) fn short_cookie(web: &Web, what: &str, value: &str, seconds: u32) -> Result<HeaderValue, PageFailure> {
+    named_cookie(web, &short_cookie_name(web.https, what), value, &format!("; Max-Age={seconds}"))
+}
+
+fn named_cookie(web: &Web, name: &str, value: &str, more: &str) -> Result<HeaderValue, PageFailure> {
     let secure = if web.https { "; Secure" } else { "" };
-    let text = format!("{}={value}; HttpOnly; SameSite=Lax; Path=/{secure}{more}", cookie_name(web.https));
+    let text = format!("{name}={value}; HttpOnly; SameSite=Lax; Path=/{secure}{more}");
     let broken = |_| PageFailure(Failure::new(Kind::Internal, "the session could not be written into a cookie"));
     HeaderValue::from_str(&text).map_err(broken)
 }
@@ -108,6 +162,8 @@ struct ProvePage {
     page: Page,
     says: Says,
     next: String,
+    ways: Ways,
+    passkey: Ceremony,
 }
 
 #[derive(Deserialize, Default)]
@@ -116,17 +172,42 @@ struct ProveForm {
     csrf: String,
     next: String,
     password: String,
+    code: String,
+    state: String,
+    answer: String,
 }
 
 /// Only a page of this site is gone to afterwards.
-fn own_page(next: &str) -> String {
+pub(super) fn own_page(next: &str) -> String {
     let plain = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n', ':']);
     if plain { next.to_owned() } else { "/".to_owned() }
 }
 
-async fn prove_form(visitor: Visitor, Query(form): Query<ProveForm>) -> Answer {
-    let page = Page::own(&visitor, "Prove who you are").await?;
-    show(&ProvePage { page, says: Says::default(), next: own_page(&form.next) })
+async fn prove_form(
+    State(web): State<Web>,
+    visitor: Visitor,
+    headers: HeaderMap,
+    Query(form): Query<ProveForm>,
+) -> Answer {
+    prove_page(&web, &visitor, &headers, StatusCode::OK, (Says::default(), &form.next)).await
+}
+
+async fn prove_page(
+    web: &Web,
+    visitor: &Visitor,
+    headers: &HeaderMap,
+    status: StatusCode,
+    (says, next): (Says, &str),
+) -> Answer {
+    let ways = app::sign_in::ways(&visitor.0.cx).await?;
+    let passkey = match ways.passkey {
+        true => app::factors::ask_prove(&visitor.0, &own_url(web, headers)).await.unwrap_or_default(),
+        false => Ceremony::default(),
+    };
+    let page = Page::own(visitor, "Prove who you are").await?;
+    let mut response = show_with(status, &ProvePage { page, says, next: own_page(next), ways, passkey })?;
+    response.extensions_mut().insert(WantsScript);
+    Ok(response)
 }
 
 async fn prove(
@@ -138,7 +219,14 @@ async fn prove(
 ) -> Answer {
     visitor.check_csrf(&form.csrf)?;
     let secret = session_secret(&headers, web.https).unwrap_or_default();
-    match app::sign_in::prove(&web.app, &secret, &form.password, &client).await {
+    let console_url = own_url(&web, &headers);
+    let answer = PasskeyAnswer { console_url: &console_url, state: &form.state, answer: &form.answer };
+    let proof = match (form.answer.is_empty(), form.code.is_empty()) {
+        (false, _) => Proof::Passkey(&answer),
+        (_, false) => Proof::Code(&form.code),
+        _ => Proof::Password(&form.password),
+    };
+    match app::sign_in::prove(&web.app, &secret, proof, &client).await {
         Ok(fresh) => {
             let mut response = Redirect::to(&own_page(&form.next)).into_response();
             response.headers_mut().insert(header::SET_COOKIE, cookie(&web, &fresh, "")?);
@@ -146,8 +234,7 @@ async fn prove(
         }
         Err(failure) => {
             let (status, says) = mendable(failure)?;
-            let page = Page::own(&visitor, "Prove who you are").await?;
-            show_with(status, &ProvePage { page, says, next: own_page(&form.next) })
+            prove_page(&web, &visitor, &headers, status, (says, &form.next)).await
         }
     }
 }
