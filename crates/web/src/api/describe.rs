@@ -30,10 +30,12 @@ pub(super) fn complete(description: &mut OpenApi) {
     let components = description.components.get_or_insert_default();
     components.add_security_scheme("token", SecurityScheme::Http(bearer));
     for item in description.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().flatten() {
+        for operation in
+            [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten()
+        {
             complete_operation(operation);
         }
-        for operation in [&mut item.put, &mut item.post, &mut item.delete].into_iter().flatten() {
+        for operation in [&mut item.put, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten() {
             if operation.operation_id.as_deref() != Some("create_token") {
                 operation.parameters.get_or_insert_default().push(RefOr::T(key_parameter()));
             }
