@@ -111,7 +111,7 @@ def test_from_overview_to_the_records_behind_a_line(stage):
         fits(browser)
         shoot(browser, f"overview-{name}")
         org = re.search(r"/o/(org_\w+)/", browser.current_url).group(1)
-        for page in ("usage", "papers", "prices", "tree", "people", "keys", "sources", "buckets", "audit", "quarantine"):
+        for page in ("usage", "papers", "prices", "tree", "children", "people", "keys", "sources", "buckets", "audit", "quarantine"):
             browser.get(f"{stage.url}/o/{org}/{page}" + ("?month=" + month_of(stage) if page == "usage" else ""))
             assert browser.find_elements(By.TAG_NAME, "h1"), page
             fits(browser)
@@ -167,8 +167,33 @@ def test_a_head_sees_his_department_only(stage):
     browser.get(stage.url + "/me")
     fits(browser)
     shoot(browser, "me")
+    browser.get(stage.url + "/me/factors")
+    assert "Second factors" in main_text(browser)
+    fits(browser)
+    shoot(browser, "factors")
     browser.quit()
     admin.quit()
+
+
+def test_a_child_is_suspended_and_resumed(stage):
+    browser = stage.browser()
+    stage.sign_in(browser, "provider admin")
+    org = re.search(r"/o/(org_\w+)/", browser.current_url).group(1)
+    browser.get(f"{stage.url}/o/{org}/children")
+
+    def row():
+        return next(row for row in browser.find_elements(By.CSS_SELECTOR, "main tbody tr") if "Blue Harbor" in row.text)
+
+    for before, after in (("active", "suspended"), ("suspended", "active")):
+        assert row().find_element(By.CSS_SELECTOR, ".badge").text == before
+        row().find_element(By.TAG_NAME, "summary").click()
+        click(browser, row().find_element(By.CSS_SELECTOR, "details button"))
+        assert row().find_element(By.CSS_SELECTOR, ".badge").text == after
+        shoot(browser, f"child-{after}")
+    # The list leads on: to the people of a child, and up to the parent that one may see.
+    click(browser, browser.find_element(By.CSS_SELECTOR, "main tbody a[href$='/children']"))
+    assert "Parent: Northwind Cloud" in main_text(browser)
+    browser.quit()
 
 
 def test_papers_download(stage):

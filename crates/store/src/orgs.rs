@@ -215,7 +215,7 @@ pub struct Child {
     /// The organisation.
     #[serde(flatten)]
     pub org: Org,
-    /// Cloud accounts at it and below that are linked now.
+    /// Cloud and S3 accounts at it and below that are linked now.
     pub accounts: i64,
     /// People at it and below.
     pub users: i64,
@@ -239,7 +239,11 @@ pub async fn children_page(
                    from org_above a
                    join cloud_link l on l.realm_id = a.realm_id and l.org_id = a.org_id
                   where a.realm_id = $1 and a.ancestor_id = o.org_id
-                    and l.from_us <= $5 and (l.to_us is null or l.to_us > $5)) as accounts,
+                    and l.from_us <= $5 and (l.to_us is null or l.to_us > $5))
+                + (select count(*)
+                     from org_above a
+                     join s3_account s on s.realm_id = a.realm_id and s.org_id = a.org_id
+                    where a.realm_id = $1 and a.ancestor_id = o.org_id) as accounts,
                 (select count(distinct m.user_id)
                    from org_above a
                    join membership m on m.realm_id = a.realm_id and m.org_id = a.org_id

@@ -48,8 +48,11 @@ const MENU: [(Menu, &str, &str, Action); 8] = [
 pub(super) type Tabs = [(&'static str, &'static str, Action)];
 
 /// The tabs of the organisation pages.
-pub(super) const TREE_TABS: &Tabs =
-    &[("tree", "Organisations", Action::OrgRead), ("audit", "Audit log", Action::AuditRead)];
+pub(super) const TREE_TABS: &Tabs = &[
+    ("tree", "Organisations", Action::OrgRead),
+    ("children", "Children", Action::OrgListChildren),
+    ("audit", "Audit log", Action::AuditRead),
+];
 
 /// The tabs of the storage pages.
 pub(super) const STORAGE_TABS: &Tabs = &[

@@ -5,6 +5,7 @@
 
 mod audit;
 mod buckets;
+mod children;
 mod factors;
 mod figures;
 mod frame;
@@ -39,6 +40,7 @@ pub fn router() -> Router<Web> {
         .merge(line::router())
         .merge(prices::router())
         .merge(tree::router())
+        .merge(children::router())
         .merge(people::router())
         .merge(keys::router())
         .merge(sources::router())
