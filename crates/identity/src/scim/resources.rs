@@ -264,9 +264,7 @@ fn email_json(email: &Email) -> Value {
     let mut out = Map::new();
     out.insert("value".to_owned(), json!(email.value));
     put(&mut out, "type", &email.kind);
-    if email.primary {
-        out.insert("primary".to_owned(), json!(true));
-    }
+    out.insert("primary".to_owned(), json!(email.primary));
     Value::Object(out)
 }
 
