@@ -261,19 +261,29 @@ create table domain_claim (
 );
 create index domain_claim_look_up on domain_claim (domain);
 
--- What a directory calls our users and groups.
+-- What a directory calls our users and groups. The subject is the account or group behind the id that the
+-- directory knows: an account that waits for its person may be replaced by the one he has.
 create table scim_resource (
   realm_id text not null,
   org_id text not null,
   kind text not null,
   resource_id text not null,
+  subject_id text not null,
   external_id text not null,
   user_name text not null,
+  user_name_key text not null,
+  email_key text not null,
+  attributes_json text not null,
+  suspended text not null,
   created_us bigint not null,
   changed_us bigint not null,
   primary key (realm_id, org_id, kind, resource_id),
   foreign key (realm_id, org_id) references org (realm_id, org_id)
 );
+create index scim_resource_subject on scim_resource (realm_id, org_id, kind, subject_id);
+create index scim_resource_user_name on scim_resource (realm_id, org_id, kind, user_name_key);
+create index scim_resource_external on scim_resource (realm_id, org_id, kind, external_id);
+create index scim_resource_email on scim_resource (realm_id, org_id, kind, email_key);
 
 -- Whose child an organisation is for its bills, from a month on. Without a row it is its present parent.
 create table org_billed_under (

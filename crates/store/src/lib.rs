@@ -33,6 +33,7 @@ pub mod orgs;
 pub mod policies;
 pub mod products;
 pub mod recovery;
+pub mod scim;
 pub mod sessions;
 pub mod tokens;
 pub mod users;

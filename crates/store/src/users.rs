@@ -166,6 +166,12 @@ pub async fn rename(tx: &mut Tx, user: UserId, name: &str) -> Result<u64, StoreE
     tx.execute(sql, params![user, name]).await
 }
 
+/// Gives an account an address, or another one; one that somebody has is a conflict.
+pub async fn set_email(tx: &mut Tx, user: UserId, email: &str) -> Result<u64, StoreError> {
+    let sql = scoped!("update user_account set email = $3, email_key = $4 where realm_id = $1 and user_id = $2");
+    tx.execute(sql, params![user, email.trim(), email_key(email)]).await
+}
+
 /// Changes where a user is at home.
 pub async fn set_home(tx: &mut Tx, user: UserId, home: OrgId) -> Result<u64, StoreError> {
     let sql = scoped!("update user_account set home_org_id = $3 where realm_id = $1 and user_id = $2");

@@ -8,7 +8,7 @@ use base::{AgreementId, BindingId, Currency, InvoiceId, JobId, OrgId, Period, Re
 use billing::InvoiceKind;
 use store::{
     Engine, Store, StoreError, accounts, across, agreements, audit, audit::AuditFilter, bindings, charges, entries,
-    invoices, jobs, memberships, orgs, users,
+    invoices, jobs, memberships, orgs, scim, users,
 };
 use testkit::{TempFolder, TestWorld};
 
@@ -92,6 +92,7 @@ on_both_engines!(
     a_job_is_claimed_once,
     agreements_have_versions,
     audit_entries_come_back,
+    a_directory_knows_its_own_users,
     every_statement_prepares,
 );
 
@@ -395,6 +396,49 @@ async fn audit_entries_come_back(bench: Bench) {
     memberships::insert(&mut tx, &membership).await.unwrap();
     assert_eq!(users::below(&mut tx, bench.own.root()).await.unwrap().len(), 1);
     assert!(accounts::mappings_for(&mut tx, OrgId(6), UserId(9)).await.unwrap().is_empty());
+}
+
+/// The same ids in both realms: one directory's user changes and goes, the twin's stays as it is.
+async fn a_directory_knows_its_own_users(bench: Bench) {
+    let ann = scim::UserRow {
+        id: UserId(9),
+        account: UserId(9),
+        external_id: "x".into(),
+        user_name: "Ann@Example.com".into(),
+        email_key: "ann@example.com".into(),
+        attributes_json: "{}".into(),
+        suspended: String::new(),
+        created_us: 1,
+        changed_us: 1,
+        is_active: true,
+    };
+    let membership = memberships::Membership {
+        user: UserId(9),
+        org: OrgId(5),
+        state: "active".into(),
+        source: "scim".into(),
+        created_us: 1,
+        created_by: String::new(),
+    };
+    for realm in [bench.own, bench.twin] {
+        let mut tx = bench.store.write(&bench.grant(realm)).await.unwrap();
+        scim::put_user(&mut tx, OrgId(5), &ann).await.unwrap();
+        assert_eq!(scim::user(&mut tx, OrgId(5), UserId(9)).await.unwrap(), None, "unknown without membership");
+        memberships::insert(&mut tx, &membership).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    let mut tx = bench.store.write(&bench.grant(bench.own)).await.unwrap();
+    let changed = scim::UserRow { external_id: "y".into(), changed_us: 2, ..ann.clone() };
+    scim::put_user(&mut tx, OrgId(5), &changed).await.unwrap();
+    let found = scim::user_by_name(&mut tx, OrgId(5), "ANN@example.com").await.unwrap();
+    assert_eq!(found, Some(changed.clone()));
+    assert_eq!(scim::user_by_email(&mut tx, OrgId(5), " ANN@example.com").await.unwrap(), Some(changed.clone()));
+    assert_eq!(scim::users_by_external_id(&mut tx, OrgId(5), "y").await.unwrap(), [changed]);
+    assert_eq!(scim::user_of(&mut tx, OrgId(6), UserId(9)).await.unwrap(), None, "another organisation");
+    assert_eq!(scim::delete_user(&mut tx, OrgId(5), UserId(9)).await.unwrap(), 1);
+    tx.commit().await.unwrap();
+    let mut tx = bench.store.read(&bench.grant(bench.twin)).await.unwrap();
+    assert_eq!(scim::users(&mut tx, OrgId(5)).await.unwrap(), [ann]);
 }
 
 /// Reads every literal inside `scoped!` and `across!` from the source and prepares it.
