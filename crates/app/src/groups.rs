@@ -103,6 +103,7 @@ pub async fn delete(cx: &Cx, org: OrgId, group: GroupId) -> Result<(), Failure> 
     check_given(cx, &mut tx, group).await?;
     let places: Vec<OrgId> = bindings::of_group(&mut tx, group).await?.into_iter().map(|held| held.scope).collect();
     groups::delete(&mut tx, group).await?;
+    store::scim::delete_group(&mut tx, org, group).await?;
     admins::check_all(&mut tx, &places, cx.now_us()).await?;
     audit::note(cx, &mut tx, org, "group.delete", &group.to_string(), serde_json::json!({ "name": found.name }))
         .await?;

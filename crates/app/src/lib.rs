@@ -26,6 +26,7 @@ pub mod prices;
 pub mod rating;
 pub mod realms;
 pub mod s3_session;
+pub mod scim;
 pub mod secrets;
 pub mod sign_in;
 pub mod sources;

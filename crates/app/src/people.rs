@@ -2,7 +2,7 @@
 
 use crate::cx::{App, Cx, actor_of};
 use crate::failure::{Failure, Kind};
-use crate::{admins, audit, orgs, passwords, policies, secrets};
+use crate::{admins, audit, orgs, passwords, policies, scim, secrets};
 use access::{Action, Actions, Actor, Builtin, Context, Place, PolicyRef, Propagate, decide_job, may_give};
 use base::{BindingId, InvitationId, OrgId, RealmId, UserId};
 use serde::Serialize;
@@ -189,8 +189,11 @@ pub async fn accept(app: &Arc<App>, secret: &str, joiner: Joiner<'_>) -> Result<
     }
     let mut tx = app.store.read(&cx.own()).await?;
     let known = users::by_email(&mut tx, &found.email).await?;
+    let waiting = scim::waiting(&mut tx, found.org, &found.email).await?;
     drop(tx);
-    let password_hash = match &known {
+    // An account that a directory made is taken over by who sets its first password.
+    let takes_over = waiting.as_ref().is_some_and(|row| known.as_ref().is_none_or(|user| user.id == row.account));
+    let password_hash = match known.as_ref().filter(|_| !takes_over) {
         Some(user) if app.passwords.verify(joiner.password, &user.password_hash).await? => user.password_hash.clone(),
         Some(_) => return Err(Failure::unreadable("password", "is not the one of your account here")),
         None => {
@@ -214,9 +217,18 @@ pub async fn accept(app: &Arc<App>, secret: &str, joiner: Joiner<'_>) -> Result<
     if invitations::settle(&mut tx, found.id, "accepted").await? == 0 {
         return Err(gone());
     }
-    let user = match known {
-        Some(user) => user.id,
-        None => {
+    if scim::waiting(&mut tx, found.org, &found.email).await? != waiting {
+        return Err(Failure::new(Kind::Busy, "the directory has just changed this person; try again"));
+    }
+    let user = match (known, waiting) {
+        (_, Some(row)) if takes_over => scim::take_over(&cx, &mut tx, &row, &found, &password_hash).await?,
+        (Some(user), waiting) => {
+            if let Some(row) = waiting {
+                scim::merge(&cx, &mut tx, row, user.id, &found).await?;
+            }
+            user.id
+        }
+        (None, _) => {
             let id = UserId(app.fresh());
             let user = User::person(id, found.org, &found.email, joiner.name, password_hash, cx.now_us());
             insert(&mut tx, &user).await?;
@@ -593,8 +605,8 @@ pub async fn remove(cx: &Cx, org: OrgId, user: UserId) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The work of [`remove`] in a transaction that holds the realm's epoch; SCIM does it too.
-pub(crate) async fn remove_in(cx: &Cx, tx: &mut Tx, org: OrgId, user: UserId) -> Result<(), Failure> {
+/// The work of [`remove`] in a transaction that holds the realm's epoch.
+async fn remove_in(cx: &Cx, tx: &mut Tx, org: OrgId, user: UserId) -> Result<(), Failure> {
     // Whoever takes something away must be able to give it: a head cannot remove an admin.
     for held in bindings::at_org(tx, org).await?.into_iter().filter(|held| held.holder == Holder::User(user)) {
         check_giving(cx, tx, held.policy, held.propagate, org).await?;
@@ -604,6 +616,11 @@ pub(crate) async fn remove_in(cx: &Cx, tx: &mut Tx, org: OrgId, user: UserId) ->
             check_giving(cx, tx, held.policy, held.propagate, held.scope).await?;
         }
     }
+    take_out(cx, tx, org, user).await
+}
+
+/// Takes a person out of `org`, whatever he was given there: for [`remove`] and for the organisation's directory.
+pub(crate) async fn take_out(cx: &Cx, tx: &mut Tx, org: OrgId, user: UserId) -> Result<(), Failure> {
     let places = admins::places_of(tx, user).await?;
     let was = memberships::delete(tx, user, org).await?
         + bindings::remove(tx, user, org).await?
@@ -611,6 +628,7 @@ pub(crate) async fn remove_in(cx: &Cx, tx: &mut Tx, org: OrgId, user: UserId) ->
     if was == 0 {
         return Err(Failure::not_found("user"));
     }
+    store::scim::delete_user(tx, org, user).await?;
     admins::check_all(tx, &places, cx.now_us()).await?;
     let killed = kill_access(cx, tx, user, org, "removed from the organisation").await?;
     rehome(tx, user, org).await?;
@@ -675,6 +693,7 @@ pub(crate) async fn clear_org(cx: &Cx, tx: &mut Tx, org: OrgId) -> Result<(), Fa
         memberships::delete(tx, user, org).await?;
         bindings::remove(tx, user, org).await?;
         groups::remove_member_at(tx, org, user).await?;
+        store::scim::delete_user(tx, org, user).await?;
         kill_access(cx, tx, user, org, "the organisation was deleted").await?;
         rehome(tx, user, org).await?;
         if memberships::of_user(tx, user).await?.is_empty() {
@@ -682,6 +701,7 @@ pub(crate) async fn clear_org(cx: &Cx, tx: &mut Tx, org: OrgId) -> Result<(), Fa
         }
     }
     for group in groups::at_org(tx, org).await? {
+        store::scim::delete_group(tx, org, group.id).await?;
         groups::delete(tx, group.id).await?;
     }
     Ok(())
@@ -770,6 +790,7 @@ pub async fn deprovision(cx: &Cx, user: UserId) -> Result<(), Failure> {
     for membership in memberships::of_user(&mut tx, user).await? {
         memberships::delete(&mut tx, user, membership.org).await?;
         groups::remove_member_at(&mut tx, membership.org, user).await?;
+        store::scim::delete_user(&mut tx, membership.org, user).await?;
     }
     for held in bindings::of_user(&mut tx, user).await? {
         bindings::delete(&mut tx, &held).await?;
@@ -783,7 +804,8 @@ pub async fn deprovision(cx: &Cx, user: UserId) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn shut(cx: &Cx, tx: &mut Tx, user: UserId) -> Result<(), Failure> {
+/// Shuts an account for good.
+pub(crate) async fn shut(cx: &Cx, tx: &mut Tx, user: UserId) -> Result<(), Failure> {
     let now_us = cx.now_us();
     users::deprovision(tx, user, now_us).await?;
     tokens::revoke_of(tx, user, now_us, "the account was shut").await?;
@@ -797,7 +819,7 @@ async fn shut(cx: &Cx, tx: &mut Tx, user: UserId) -> Result<(), Failure> {
 /// Tokens of services live on when the person who made them goes; their organisation is told.
 async fn alert_services(cx: &Cx, tx: &mut Tx, user: UserId) -> Result<(), Failure> {
     for token in tokens::below(tx, cx.realm.root()).await? {
-        let lives = token.kind == "programmatic" && token.revoked_us.is_none();
+        let lives = token.kind != "personal" && token.revoked_us.is_none();
         if let (true, Some(org)) = (lives && token.created_by == user.to_string(), token.scope_org) {
             let detail = serde_json::json!({ "creator": user, "name": token.name });
             audit::note(cx, tx, org, "token.creator_gone", &token.id.to_string(), detail).await?;

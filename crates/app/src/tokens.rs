@@ -7,7 +7,7 @@
 use crate::cx::{App, Cx, Origin, actor_of};
 use crate::failure::{Failure, Kind};
 use crate::sign_in::{Client, SignedIn};
-use crate::{audit, factors, idps, orgs, people, secrets};
+use crate::{audit, factors, idps, orgs, people, scim, secrets};
 use access::{Action, Actions, Context, TokenScope, decide_job};
 use base::{OrgId, TokenId, UserId, World};
 use std::sync::Arc;
@@ -200,6 +200,34 @@ pub async fn create_programmatic(
     Ok((token, secret))
 }
 
+/// The service that all directories of an organisation act as.
+const DIRECTORY: (&str, &str) = ("Directory (SCIM)", "provisions users and groups of this organisation");
+
+/// Makes a token of a directory of `org`; [`scim::create_token`] is the way to it.
+pub(crate) async fn create_scim(cx: &Cx, org: OrgId, new: NewToken) -> Result<(Token, String), Failure> {
+    let grant = cx.allow(Action::TokenCreateProgrammatic, org).await?;
+    let mut tx = cx.app.store.write(&grant).await?;
+    epoch::bump(&mut tx).await?;
+    scim::check_maker(cx, &mut tx, org).await?;
+    check_new(cx, &mut tx, &new, org).await?;
+    let mut here = memberships::at_org(&mut tx, org).await?.into_iter().filter(|found| found.source == "directory");
+    let owner = match here.next() {
+        Some(membership) => membership.user,
+        None => {
+            let user = User::service(UserId(cx.app.fresh()), org, DIRECTORY.0, DIRECTORY.1, cx.now_us());
+            users::insert(&mut tx, &user).await?;
+            people::join(cx, &mut tx, user.id, org, "directory").await?;
+            user.id
+        }
+    };
+    let (token, secret) = token_of(cx, owner, "scim", "scim", new);
+    tokens::insert(&mut tx, &token).await?;
+    let detail = serde_json::json!({ "name": token.name });
+    audit::note(cx, &mut tx, org, "token.create_scim", &token.id.to_string(), detail).await?;
+    tx.commit().await?;
+    Ok((token, secret))
+}
+
 /// One's own tokens, the newest first.
 ///
 /// # Errors
@@ -285,7 +313,11 @@ pub async fn by_token(app: &Arc<App>, text: &str, client: &Client) -> Result<Sig
     if user.state != "active" {
         return Err(bad());
     }
-    let actor = actor_of(app, &mut tx, user.id).await?;
+    let actor = match (&*token.kind, token.scope_org) {
+        ("scim", Some(org)) => Arc::new(scim::actor(&mut tx, &user, org).await?.ok_or_else(bad)?),
+        ("scim", None) => return Err(bad()),
+        _ => actor_of(app, &mut tx, user.id).await?,
+    };
     if token.kind == "personal" {
         idps::check_works(&mut tx, &user).await?;
         factors::check_token(&mut tx, &user).await?;

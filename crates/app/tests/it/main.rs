@@ -144,6 +144,7 @@ macro_rules! on_both_engines {
 }
 
 // Below the macro that it uses.
+mod scim;
 mod sign_in;
 mod tenancy;
 
