@@ -40,7 +40,7 @@ pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
 /// The client of a request: its address as the socket says it, and what it calls itself.
 pub(crate) struct From(pub(crate) Client);
 
-fn client(parts: &Parts) -> Client {
+pub(crate) fn client(parts: &Parts) -> Client {
     let ip = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     Client { ip, agent: agent.to_owned() }
@@ -82,7 +82,12 @@ impl FromRequestParts<Web> for Caller {
         let value =
             parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
         let token = value.strip_prefix("Bearer ").ok_or_else(missing)?;
-        tokens::by_token(&web.app, token.trim(), &client(parts)).await.map(Self).map_err(Problem)
+        let found = tokens::by_token(&web.app, token.trim(), &client(parts)).await.map_err(Problem)?;
+        if found.cx.context.token.as_ref().is_some_and(|token| token.kind == "scim") {
+            let failure = Failure::new(Kind::Forbidden, "this token is for /scim/v2 only");
+            return Err(Problem(failure.coded("token_scope")));
+        }
+        Ok(Self(found))
     }
 }
 

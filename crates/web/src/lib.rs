@@ -6,6 +6,7 @@ mod auth;
 pub mod charts;
 pub mod console;
 mod problem;
+pub mod scim;
 mod units;
 
 use app::App;
@@ -46,11 +47,12 @@ pub async fn serve(
     axum::serve(listener, service).with_graceful_shutdown(shutdown).await
 }
 
-/// The console at `/`, the API at `/v1`, health at `/livez` and `/readyz`.
+/// The console at `/`, the API at `/v1`, SCIM at `/scim/v2`, health at `/livez` and `/readyz`.
 pub fn router(web: Web) -> Router {
     Router::new()
         .merge(console::router())
         .merge(api::router())
+        .merge(scim::router())
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/assets/meterhouse.css", get(style_sheet))

@@ -14,6 +14,7 @@ mod money;
 mod orgs;
 mod people;
 mod request;
+mod scim_tokens;
 mod sources;
 mod tenancy;
 mod usage;
@@ -125,6 +126,7 @@ routes! {
     DELETE "/v1/orgs/{org}/guard-rails/{guard}" tenancy::lift_guard,
     POST "/v1/orgs/{org}/services" tenancy::create_service,
     POST "/v1/orgs/{org}/services/{service}/tokens" tenancy::create_service_token,
+    POST "/v1/orgs/{org}/scim-tokens" scim_tokens::create_scim_token,
     GET "/v1/orgs/{org}/tokens" tenancy::list_org_tokens,
     DELETE "/v1/orgs/{org}/tokens/{token}" tenancy::revoke_org_token,
     GET "/v1/me/sessions" tenancy::list_sessions,

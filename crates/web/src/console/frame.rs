@@ -310,7 +310,7 @@ pub(super) fn name_of(names: &BTreeMap<String, String>, id: &str) -> String {
 }
 
 /// The console's address: as it is configured, or as this visitor reached it.
-pub(super) fn own_url(web: &Web, headers: &HeaderMap) -> String {
+pub(crate) fn own_url(web: &Web, headers: &HeaderMap) -> String {
     if !web.console_url.is_empty() {
         return web.console_url.clone();
     }

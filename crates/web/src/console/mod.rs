@@ -26,6 +26,7 @@ mod usage;
 
 use crate::Web;
 use axum::Router;
+pub(crate) use frame::own_url;
 
 /// All pages of the console.
 pub fn router() -> Router<Web> {
