@@ -33,7 +33,8 @@ pub struct Web {
     pub console_url: String,
 }
 
-/// Serves console and API until `shutdown` ends; requests that run are finished.
+/// Serves console and API until `shutdown` ends; requests that run are finished, also those whose client has
+/// gone away.
 ///
 /// # Errors
 /// What the system says about the socket.
@@ -43,7 +44,9 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let service = router(web).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(shutdown).await
+    let served = axum::serve(listener, service).with_graceful_shutdown(shutdown).await;
+    api::all_at_their_end().await;
+    served
 }
 
 /// The console at `/`, the API at `/v1`, health at `/livez` and `/readyz`.

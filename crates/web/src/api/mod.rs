@@ -23,6 +23,7 @@ use crate::problem::Problem;
 use app::Failure;
 use axum::Router;
 use axum::http::StatusCode;
+use axum::middleware;
 use axum::routing::{self, MethodFilter};
 use request::Refused;
 use utoipa::OpenApi as _;
@@ -142,7 +143,15 @@ routes! {
 
 /// The routes of the API, with problems for what is not one.
 pub fn router() -> Router<Web> {
-    routed().route("/v1/{*rest}", routing::any(unknown)).method_not_allowed_fallback(wrong_method)
+    routed()
+        .route("/v1/{*rest}", routing::any(unknown))
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn(idempotent::to_the_end))
+}
+
+/// Waits for changes whose clients went away before the answer.
+pub(crate) async fn all_at_their_end() {
+    idempotent::all_at_their_end().await;
 }
 
 /// The OpenAPI 3.1 description of the API, generated from the handlers.
