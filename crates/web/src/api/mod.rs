@@ -137,7 +137,13 @@ routes! {
     GET "/v1/orgs/{org}/costs" tenancy::get_costs,
     GET "/v1/orgs/{org}/costs/csv" tenancy::get_costs_csv,
     GET "/v1/orgs/{org}/margin" tenancy::get_margin,
-    GET "/v1/orgs/{org}/audit/export" tenancy::export_audit,
+    PATCH "/v1/users/{user}" tenancy::rename_user,
+    GET "/v1/orgs/{org}/invitations" people::list_invitations,
+    DELETE "/v1/orgs/{org}/invitations/{invitation}" people::cancel_invitation,
+    GET "/v1/orgs/{org}/policies/{policy}" tenancy::get_policy,
+    GET "/v1/policies" tenancy::list_built_in,
+    GET "/v1/me/reach" tenancy::list_reach,
+    POST "/v1/orgs/{org}/audit/export" audit::export_audit,
     GET "/v1/audit/verify" audit::verify_audit,
 }
 
