@@ -22,6 +22,8 @@ pub const PASSWORD: &str = "correct horse battery";
 pub struct Bench {
     /// The application.
     pub app: Arc<App>,
+    /// Its rows, for what no use case can plant.
+    pub store: Store,
     /// Console and API.
     pub router: Router,
 }
@@ -42,6 +44,11 @@ impl Reply {
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.text).unwrap_or_default()
     }
+
+    /// Where it sends the client.
+    pub fn location(&self) -> &str {
+        self.headers.get(header::LOCATION).map_or("", |value| value.to_str().unwrap())
+    }
 }
 
 impl Bench {
@@ -49,14 +56,14 @@ impl Bench {
     pub async fn open(folder: &Path, world: &Arc<TestWorld>) -> Self {
         let store = Store::open(&format!("sqlite://{}", folder.join("store.db").display())).await.unwrap();
         let lake = Lake::open(folder, None, world.clone(), lake::Settings::default()).await.unwrap();
-        let app = App::new(store, lake, world.clone(), app::secrets::Vault::new(&[3; 32])).unwrap();
+        let app = App::new(store.clone(), lake, world.clone(), app::secrets::Vault::new(&[3; 32])).unwrap();
         let web = web::Web {
             app: app.clone(),
             s3_url: "http://127.0.0.1:9000".to_owned(),
             https: false,
             console_url: String::new(),
         };
-        Self { app, router: web::router(web) }
+        Self { app, store, router: web::router(web) }
     }
 
     /// Makes a realm; the context is its admin's, freshly signed in.

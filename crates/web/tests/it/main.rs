@@ -1,4 +1,9 @@
-//! The faces with a real application behind them, without sockets: clients that leave.
+//! The faces with a real application behind them, without sockets: who gets what where, clients that leave,
+//! attacks.
 
+mod attack;
 mod bench;
+mod matrix;
+mod planted;
 mod retries;
+mod routes;
