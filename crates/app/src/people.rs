@@ -724,6 +724,18 @@ async fn allow_everywhere(cx: &Cx, action: Action, user: UserId) -> Result<Vec<M
     Ok(places)
 }
 
+/// Whoever shuts or suspends an account takes away all that it was given: he must be able to give it.
+async fn check_taking_all(cx: &Cx, tx: &mut Tx, user: UserId) -> Result<(), Failure> {
+    let mut all = bindings::of_user(tx, user).await?;
+    for (group, _) in groups::of_user(tx, user).await? {
+        all.extend(bindings::of_group(tx, group.id).await?);
+    }
+    for held in all {
+        check_giving(cx, tx, held.policy, held.propagate, held.scope).await?;
+    }
+    Ok(())
+}
+
 /// Suspends an account, or opens it again. Memberships and groups stay; tokens and keys rest.
 ///
 /// # Errors
@@ -732,6 +744,7 @@ pub async fn set_suspended(cx: &Cx, user: UserId, suspended: bool) -> Result<(),
     allow_everywhere(cx, Action::UserSuspend, user).await?;
     let mut tx = cx.app.store.write(&cx.own()).await?;
     epoch::bump(&mut tx).await?;
+    check_taking_all(cx, &mut tx, user).await?;
     set_suspended_in(cx, &mut tx, user, suspended).await?;
     tx.commit().await?;
     cx.app.caches.clear();
@@ -785,6 +798,7 @@ pub async fn deprovision(cx: &Cx, user: UserId) -> Result<(), Failure> {
     allow_everywhere(cx, Action::UserRemove, user).await?;
     let mut tx = cx.app.store.write(&cx.own()).await?;
     epoch::bump(&mut tx).await?;
+    check_taking_all(cx, &mut tx, user).await?;
     let places = admins::places_of(&mut tx, user).await?;
     let home = users::get(&mut tx, user).await?.home_org;
     for membership in memberships::of_user(&mut tx, user).await? {

@@ -29,6 +29,7 @@ fn check_book(book: &PriceBook) -> Result<(), Failure> {
 /// [`Failure`] naming the field at fault.
 pub async fn set(cx: &Cx, buyer: OrgId, month: &str, book: PriceBook) -> Result<Agreement, Failure> {
     check_book(&book)?;
+    cx.allow(Action::OrgRead, buyer).await?; // Who may not know the buyer learns nothing from what follows.
     let place = cx.place(buyer).await?;
     let Some(seller) = place.path.iter().rev().nth(1).copied() else {
         return Err(Failure::invalid("buyer", &buyer.to_string(), "is the root: nobody sells to it"));

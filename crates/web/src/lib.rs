@@ -34,7 +34,8 @@ pub struct Web {
     pub console_url: String,
 }
 
-/// Serves console and API until `shutdown` ends; requests that run are finished.
+/// Serves console and API until `shutdown` ends; requests that run are finished, also those whose client has
+/// gone away.
 ///
 /// # Errors
 /// What the system says about the socket.
@@ -44,7 +45,9 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let service = router(web).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(shutdown).await
+    let served = axum::serve(listener, service).with_graceful_shutdown(shutdown).await;
+    api::all_at_their_end().await;
+    served
 }
 
 /// The console at `/`, the API at `/v1`, SCIM at `/scim/v2`, health at `/livez` and `/readyz`.
@@ -103,6 +106,11 @@ const POLICY_WITH_SCRIPT: &str = "default-src 'none'; script-src 'self'; style-s
 #[derive(Clone, Copy)]
 pub(crate) struct WantsScript;
 
+/// Browsers drop tabs from addresses: a `/`, a tab and `/host` would lead to another site.
+fn is_crooked(location: &HeaderValue) -> bool {
+    location.as_bytes().iter().any(u8::is_ascii_control)
+}
+
 /// Headers of every answer, and the check that a change comes from our own pages.
 async fn guard(request: Request<Body>, next: Next) -> Response {
     let is_change = !matches!(*request.method(), axum::http::Method::GET | axum::http::Method::HEAD);
@@ -118,6 +126,9 @@ async fn guard(request: Request<Body>, next: Next) -> Response {
         && let Ok(value) = HeaderValue::from_str(&format!("/prove?next={page}"))
     {
         response.headers_mut().insert(header::LOCATION, value);
+    }
+    if response.headers().get(header::LOCATION).is_some_and(is_crooked) {
+        response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/"));
     }
     let policy = if response.extensions().get::<WantsScript>().is_some() { POLICY_WITH_SCRIPT } else { POLICY };
     let headers = response.headers_mut();

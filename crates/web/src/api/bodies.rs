@@ -20,6 +20,16 @@ pub(super) struct NewToken {
     /// Days that it lives: 1 to 365, 30 if left out.
     #[serde(default = "token_days")]
     pub(super) days: i64,
+    /// Only there and below; everywhere its owner may act if left out.
+    #[serde(default)]
+    pub(super) scope_org: Option<String>,
+    /// Patterns of actions that it may be used for; all that its owner may do if left out.
+    #[serde(default = "all_actions")]
+    pub(super) actions: Vec<String>,
+}
+
+pub(super) fn all_actions() -> Vec<String> {
+    vec!["*".to_owned()]
 }
 
 fn token_name() -> String {
@@ -47,6 +57,15 @@ pub(super) struct NewOrg {
     /// IANA time zone; the parent's if left out.
     #[serde(default)]
     pub(super) zone: Option<String>,
+    /// Short name, unique among its siblings; made from the name if left out.
+    #[serde(default)]
+    pub(super) slug: Option<String>,
+    /// Its products; what the parent gives to new children if left out.
+    #[serde(default)]
+    pub(super) products: Option<Vec<String>>,
+    /// The cost that its pages show first; what the parent says for new children if left out.
+    #[serde(default)]
+    pub(super) cost_default: Option<String>,
 }
 
 /// Somebody who is asked to join.
@@ -58,6 +77,9 @@ pub(super) struct NewInvitation {
     /// Word of a built-in policy, such as `organization_admin`, `department_head` or `member`, or the id of a
     /// custom one.
     pub(super) policy: String,
+    /// `self` or `subtree`; as far as the policy usually reaches if left out.
+    #[serde(default)]
+    pub(super) propagate: Option<String>,
 }
 
 /// A virtual S3 access key.

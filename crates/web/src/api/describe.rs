@@ -9,6 +9,9 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Required};
 
+/// Operations that do their work each time, whatever key is sent.
+const WITHOUT_KEY: [&str; 2] = ["create_token", "export_audit"];
+
 /// Gives this description.
 #[utoipa::path(
     get,
@@ -36,7 +39,7 @@ pub(super) fn complete(description: &mut OpenApi) {
             complete_operation(operation);
         }
         for operation in [&mut item.put, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten() {
-            if operation.operation_id.as_deref() != Some("create_token") {
+            if operation.operation_id.as_deref().is_none_or(|id| !WITHOUT_KEY.contains(&id)) {
                 operation.parameters.get_or_insert_default().push(RefOr::T(key_parameter()));
             }
         }

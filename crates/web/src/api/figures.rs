@@ -404,11 +404,17 @@ pub(super) struct AuditEntry {
     pub(super) org: String,
     pub(super) action: String,
     pub(super) target: String,
+    /// `allow` or `deny`.
     pub(super) outcome: String,
+    /// Why it was refused.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) reason: String,
     pub(super) detail: Value,
+    /// Address, client, session or token.
+    pub(super) context: Value,
     /// Hash of the entry before.
     pub(super) prev_hash: String,
-    /// Hash over all of the above.
+    /// Hash over the entry and the one before.
     pub(super) hash: String,
 }
 
@@ -422,7 +428,9 @@ impl From<rows::AuditEvent> for AuditEntry {
             action: row.action,
             target: row.target,
             outcome: row.outcome,
+            reason: row.reason,
             detail: value_of(&row.detail_json),
+            context: value_of(&row.context_json),
             prev_hash: row.prev_hash,
             hash: row.hash,
         }

@@ -1,17 +1,22 @@
-//! Changes that can be sent again: `Idempotency-Key` on every POST, PUT and DELETE.
+//! Changes that can be sent again: `Idempotency-Key` on every POST, PUT, PATCH and DELETE.
 //!
 //! The same key with the same request gives the kept answer; with another request it is refused; while
 //! the first one still runs, the second one is told to wait. Only success is kept. A secret is shown once
 //! and never kept: a replay has every field but that one.
+//!
+//! A change runs in a task of its own, so that a client that leaves cannot part the work from the keeping of
+//! its answer. Only the end of the process can.
 
 use super::request::{Refused, read_json};
 use crate::Web;
 use crate::auth::Caller;
+use crate::problem::Problem;
 use app::sign_in::SignedIn;
 use app::{Cx, idempotency, secrets};
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::LengthLimitError;
 use serde::Serialize;
@@ -20,6 +25,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::future::Future;
 use std::sync::Mutex;
+use tokio::sync::RwLock;
 
 /// The largest body: a batch of events.
 pub(super) const BODY_BYTES_MAX: usize = 16 << 20;
@@ -145,10 +151,30 @@ fn answer(status: StatusCode, body: String) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
+/// Changes that are not at their end yet hold it for reading.
+static UNFINISHED: RwLock<()> = RwLock::const_new(());
+
+/// Brings a change to its end, also when the client goes away and its connection is dropped.
+pub(super) async fn to_the_end(request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    let running = tokio::spawn(async move {
+        let _unfinished = UNFINISHED.read().await;
+        next.run(request).await
+    });
+    running.await.unwrap_or_else(|error| Problem::from(error).into_response())
+}
+
+/// Waits until every change that began is at its end.
+pub(super) async fn all_at_their_end() {
+    drop(UNFINISHED.write().await);
+}
+
 /// Keys whose requests run in this process.
 static RUNNING: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// Holds a key as long as its request runs, also when the client goes away.
+/// Holds a key as long as its request runs.
 struct Running(String);
 
 impl Running {

@@ -3,11 +3,11 @@
 use super::bodies::NewToken;
 use super::idempotent::{Change, read_body};
 use super::models::{Key, List, Me, Org, Token};
-use super::request::{Answer, Asked, ListAsked, Refused, id, page, read_json};
+use super::request::{Answer, Asked, ListAsked, Refused, id, page, parsed, read_json};
 use crate::Web;
 use crate::auth::{Caller, From};
 use app::tokens::{self, NewToken as Wanted};
-use app::{Failure, Kind, keys, orgs, sign_in};
+use app::{Cx, Failure, Kind, keys, orgs, sign_in};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -43,10 +43,15 @@ pub(super) async fn create_token(
         let text = "your organisation requires a second factor: sign in to the console and set one up";
         return Err(Failure::new(Kind::Forbidden, text).coded("mfa_required").into());
     }
-    let made = tokens::create(&signed_in.cx, Wanted::whole(&asked.name, asked.days)).await;
+    let made = make_token(&signed_in.cx, asked).await;
     sign_in::sign_out(&web.app, &session).await?; // The session was only the proof.
     let (row, secret) = made?;
     Ok((StatusCode::CREATED, Json(Token { secret: Some(secret), ..Token::from(row) })))
+}
+
+async fn make_token(cx: &Cx, asked: NewToken) -> Result<(app::rows::Token, String), Failure> {
+    let scope_org = asked.scope_org.map(|text| parsed("scope_org", &text)).transpose()?;
+    tokens::create(cx, Wanted { name: asked.name, days: asked.days, scope_org, actions: asked.actions }).await
 }
 
 /// Lists one's own tokens, newest first.

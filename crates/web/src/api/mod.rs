@@ -24,6 +24,7 @@ use crate::problem::Problem;
 use app::Failure;
 use axum::Router;
 use axum::http::StatusCode;
+use axum::middleware;
 use axum::routing::{self, MethodFilter};
 use request::Refused;
 use utoipa::OpenApi as _;
@@ -138,13 +139,27 @@ routes! {
     GET "/v1/orgs/{org}/costs" tenancy::get_costs,
     GET "/v1/orgs/{org}/costs/csv" tenancy::get_costs_csv,
     GET "/v1/orgs/{org}/margin" tenancy::get_margin,
-    GET "/v1/orgs/{org}/audit/export" tenancy::export_audit,
+    PATCH "/v1/users/{user}" tenancy::rename_user,
+    GET "/v1/orgs/{org}/invitations" people::list_invitations,
+    DELETE "/v1/orgs/{org}/invitations/{invitation}" people::cancel_invitation,
+    GET "/v1/orgs/{org}/policies/{policy}" tenancy::get_policy,
+    GET "/v1/policies" tenancy::list_built_in,
+    GET "/v1/me/reach" tenancy::list_reach,
+    POST "/v1/orgs/{org}/audit/export" audit::export_audit,
     GET "/v1/audit/verify" audit::verify_audit,
 }
 
 /// The routes of the API, with problems for what is not one.
 pub fn router() -> Router<Web> {
-    routed().route("/v1/{*rest}", routing::any(unknown)).method_not_allowed_fallback(wrong_method)
+    routed()
+        .route("/v1/{*rest}", routing::any(unknown))
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn(idempotent::to_the_end))
+}
+
+/// Waits for changes whose clients went away before the answer.
+pub(crate) async fn all_at_their_end() {
+    idempotent::all_at_their_end().await;
 }
 
 /// The OpenAPI 3.1 description of the API, generated from the handlers.

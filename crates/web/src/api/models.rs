@@ -61,6 +61,14 @@ pub(super) struct Token {
     pub(super) created_at: String,
     pub(super) expires_at: String,
     pub(super) revoked_at: Option<String>,
+    /// Only there and below; everywhere if `null`.
+    pub(super) scope_org: Option<String>,
+    /// Patterns of actions that it may be used for.
+    pub(super) actions: Vec<String>,
+    /// Its first characters, by which people know it again.
+    pub(super) prefix: String,
+    /// To the minute.
+    pub(super) last_used_at: Option<String>,
     /// The token itself, shown once: when it is made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) secret: Option<String>,
@@ -74,6 +82,10 @@ impl From<rows::Token> for Token {
             created_at: format_instant(row.created_us),
             expires_at: format_instant(row.expires_us),
             revoked_at: row.revoked_us.map(format_instant),
+            scope_org: row.scope_org.map(|org| org.to_string()),
+            actions: row.actions,
+            prefix: row.prefix,
+            last_used_at: row.last_used_us.map(format_instant),
             secret: None,
         }
     }
@@ -102,6 +114,10 @@ pub(super) struct Org {
     /// `provider`, `reseller`, `customer`, `department` or `project`.
     pub(super) kind: String,
     pub(super) name: String,
+    /// Short name, unique among its siblings.
+    pub(super) slug: String,
+    /// `active`, `suspended`, `pending_deletion` or `deleted`: its own; what lies above it may say more.
+    pub(super) state: String,
     /// Address lines as printed on its papers.
     pub(super) address: Vec<String>,
     /// ISO 4217 code of its papers.
@@ -127,6 +143,8 @@ impl From<rows::Org> for Org {
             parent: row.parent.map(|parent| parent.to_string()),
             kind: row.kind,
             name: row.name,
+            slug: row.slug,
+            state: row.state.code().to_owned(),
             address: row.address,
             currency: row.currency.to_string(),
             zone: row.zone.name().to_owned(),

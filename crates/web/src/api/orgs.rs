@@ -3,8 +3,9 @@
 use super::bodies::NewOrg;
 use super::idempotent::Change;
 use super::models::{List, Org};
-use super::request::{Answer, Asked, ListAsked, Refused, id, page, parsed};
+use super::request::{Answer, Asked, ListAsked, Refused, id, page, parsed, products_of, word};
 use crate::auth::Caller;
+use access::Cost;
 use app::orgs;
 use axum::Json;
 use axum::extract::Path;
@@ -52,7 +53,9 @@ pub(super) async fn create_child(Path(org): Path<String>, change: Change) -> Res
         address: body.address,
         currency: body.currency.map(|text| parsed("currency", &text)).transpose()?,
         zone: body.zone.map(|text| parsed("zone", &text)).transpose()?,
-        ..orgs::NewOrg::default()
+        slug: body.slug,
+        products: body.products.map(|words| products_of("products", &words)).transpose()?,
+        cost_default: body.cost_default.map(|text| word("cost_default", &text, Cost::from_code)).transpose()?,
     };
     let work = async { Ok(Org::from(orgs::create_child(change.cx(), parent, new).await?)) };
     change.once(StatusCode::CREATED, work).await

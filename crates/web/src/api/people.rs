@@ -3,14 +3,15 @@
 use super::bodies::{NewInvitation, NewKey};
 use super::idempotent::Change;
 use super::models::{Invitation, Key, List, User};
-use super::request::{Answer, Asked, ListAsked, Refused, id, page, parsed};
+use super::request::{Answer, Asked, ListAsked, Refused, id, page, parsed, word};
 use crate::auth::Caller;
+use access::Propagate;
 use app::{keys, people};
 use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
-use base::{OrgId, UserId};
+use base::{InvitationId, OrgId, UserId};
 
 /// Lists the people at an organisation and below.
 #[utoipa::path(get, path = "/v1/orgs/{org}/users", params(ListAsked), responses((status = 200, body = List<User>)))]
@@ -34,12 +35,44 @@ pub(super) async fn invite(Path(org): Path<String>, change: Change) -> Result<Re
     let org: OrgId = id(&org, "organisation")?;
     let body: NewInvitation = change.json()?;
     let policy = people::parse_policy(&body.policy)?;
-    let propagate = people::usual_reach(policy);
+    let propagate = match &body.propagate {
+        Some(text) => word("propagate", text, Propagate::from_code)?,
+        None => people::usual_reach(policy),
+    };
     let work = async {
         let (row, secret) = people::invite(change.cx(), org, &body.email, policy, propagate).await?;
         Ok(Invitation { secret: Some(secret), ..Invitation::from(row) })
     };
     change.once(StatusCode::CREATED, work).await
+}
+
+/// Lists the invitations to an organisation that wait.
+#[utoipa::path(
+    get,
+    path = "/v1/orgs/{org}/invitations",
+    params(ListAsked),
+    responses((status = 200, body = List<Invitation>))
+)]
+pub(super) async fn list_invitations(
+    Caller(me): Caller,
+    Path(org): Path<String>,
+    Asked(asked): Asked<ListAsked>,
+) -> Answer<List<Invitation>> {
+    let rows = people::invitations(&me.cx, id(&org, "organisation")?).await?;
+    let rows = rows.into_iter().map(Invitation::from).collect();
+    Ok(Json(page(rows, &asked, |invitation| invitation.id.clone())?))
+}
+
+/// Withdraws an invitation.
+#[utoipa::path(delete, path = "/v1/orgs/{org}/invitations/{invitation}", responses((status = 204)))]
+pub(super) async fn cancel_invitation(
+    Path((org, invitation)): Path<(String, String)>,
+    change: Change,
+) -> Result<Response, Refused> {
+    let org: OrgId = id(&org, "organisation")?;
+    let invitation: InvitationId = id(&invitation, "invitation")?;
+    let work = async { Ok(people::cancel_invitation(change.cx(), org, invitation).await?) };
+    change.once(StatusCode::NO_CONTENT, work).await
 }
 
 /// Takes a person's roles at an organisation away. His sessions, tokens and keys there end.

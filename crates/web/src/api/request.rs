@@ -3,12 +3,14 @@
 use super::models::List;
 use crate::Web;
 use crate::problem::Problem;
+use access::Product;
 use app::{Failure, secrets};
 use axum::Json;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use base::period::parse_instant;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Display;
@@ -136,10 +138,40 @@ pub(super) fn parsed<T: FromStr<Err: Display>>(field: &str, text: &str) -> Resul
     text.parse().map_err(|error| Failure::unreadable(field, error))
 }
 
+/// One of a closed list of words.
+pub(super) fn word<T>(field: &str, text: &str, read: impl Fn(&str) -> Option<T>) -> Result<T, Refused> {
+    read(text).ok_or_else(|| Failure::invalid(field, text, "is not one of the words; see the documentation").into())
+}
+
+/// A list of products.
+pub(super) fn products_of(field: &str, words: &[String]) -> Result<Vec<Product>, Refused> {
+    words.iter().map(|text| word(field, text, Product::from_code)).collect()
+}
+
+/// An instant, if one was named.
+pub(super) fn instant(field: &str, text: &Option<String>) -> Result<Option<i64>, Refused> {
+    let read = |text: &String| parse_instant(text).map_err(|error| Failure::unreadable(field, error).into());
+    text.as_ref().map(read).transpose()
+}
+
+/// A page that the store cut: one row more than `limit` says that there is a next one. The store never
+/// gives more than [`LIMIT_MAX`] rows, so behind a page of that size there may be none.
+pub(super) fn cut<T>(mut rows: Vec<T>, limit: usize, mark: impl Fn(&T) -> String) -> List<T> {
+    let has_more = rows.len() > limit || rows.len() == LIMIT_MAX;
+    rows.truncate(limit);
+    let next_cursor = rows.last().filter(|_| has_more).map(mark);
+    List { data: rows, next_cursor, has_more }
+}
+
+/// Rows that a caller may have at once.
+pub(super) fn page_limit(limit: Option<usize>) -> usize {
+    limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX)
+}
+
 /// Cuts a page out of a list. `key` names a row for good: the next page begins after the row that the
 /// cursor names.
 pub(super) fn page<T>(rows: Vec<T>, asked: &ListAsked, key: impl Fn(&T) -> String) -> Result<List<T>, Refused> {
-    let limit = asked.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
+    let limit = page_limit(asked.limit);
     let mark = |row: &T| secrets::hash(&key(row))[..32].to_owned();
     let start = match &asked.cursor {
         None => 0,

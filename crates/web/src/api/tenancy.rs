@@ -2,24 +2,25 @@
 //! cases' own, with instants as RFC 3339.
 
 use super::idempotent::Change;
-use super::request::{Answer, Asked, Refused, id, parsed};
+use super::models::List;
+use super::request::{Answer, Asked, Refused, cut, id, instant, page_limit, parsed, products_of, word};
 use crate::auth::Caller;
 use access::policy::Document;
 use access::tree::{AdminMode, GatewayRule, MfaPolicy};
-use access::{Action, Cost, Costs, Level, Product, Propagate};
+use access::{Action, Builtin, Cost, Costs, Level, Product, Propagate};
 use app::cloud_links::{self, NewLink};
 use app::org_life::{self, Deletion};
 use app::orgs::{self, OrgChange};
 use app::people::{self, NewBinding};
 use app::policies::{self, PolicyChange};
-use app::rows::{AuditFilter, Holder};
+use app::rows::Holder;
 use app::tokens::{self, NewToken};
-use app::{Failure, audit, costs, groups, sign_in};
+use app::{Failure, costs, groups, sign_in};
 use axum::Json;
 use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use base::period::{format_instant, parse_instant};
+use base::period::format_instant;
 use base::{BindingId, CloudLinkId, GroupId, GuardRailId, OrgId, PolicyId, SessionId, TokenId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -54,21 +55,8 @@ fn org_id(text: &str) -> Result<OrgId, Refused> {
     Ok(id(text, "organisation")?)
 }
 
-fn word<T>(field: &str, text: &str, read: impl Fn(&str) -> Option<T>) -> Result<T, Refused> {
-    read(text).ok_or_else(|| Failure::invalid(field, text, "is not one of the words; see the documentation").into())
-}
-
 fn costs_of(words: &[String]) -> Result<Costs, Refused> {
     words.iter().map(|text| word("visible_costs", text, Cost::from_code)).collect()
-}
-
-fn products_of(words: &[String]) -> Result<Vec<Product>, Refused> {
-    words.iter().map(|text| word("products", text, Product::from_code)).collect()
-}
-
-fn instant(field: &str, text: &Option<String>) -> Result<Option<i64>, Refused> {
-    let read = |text: &String| parse_instant(text).map_err(|error| Failure::unreadable(field, error).into());
-    text.as_ref().map(read).transpose()
 }
 
 /// Which children.
@@ -77,7 +65,7 @@ fn instant(field: &str, text: &Option<String>) -> Result<Option<i64>, Refused> {
 #[into_params(parameter_in = Query)]
 pub(super) struct ChildrenAsked {
     /// At most so many; 50 if left out.
-    limit: Option<i64>,
+    limit: Option<usize>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
 }
@@ -89,14 +77,12 @@ pub(super) async fn list_children(
     Path(org): Path<String>,
     Asked(asked): Asked<ChildrenAsked>,
 ) -> Answer<Value> {
-    let limit = asked.limit.unwrap_or(50).clamp(1, 1_000);
+    let limit = page_limit(asked.limit);
     let cursor = asked.cursor.unwrap_or_default();
     let (after_id, after_name) = cursor.split_once(' ').unwrap_or(("", ""));
-    let mut rows = orgs::children(&me.cx, org_id(&org)?, (after_name, after_id), limit + 1).await?;
-    let has_more = rows.len() as i64 > limit;
-    rows.truncate(limit as usize);
-    let next = rows.last().filter(|_| has_more).map(|row| format!("{} {}", row.org.id, row.org.name));
-    Ok(Json(json!({ "data": shown(rows)?, "next_cursor": next, "has_more": has_more })))
+    let rows = orgs::children(&me.cx, org_id(&org)?, (after_name, after_id), limit as i64 + 1).await?;
+    let List { data, next_cursor, has_more } = cut(rows, limit, |row| format!("{} {}", row.org.id, row.org.name));
+    Ok(Json(json!({ "data": shown(data)?, "next_cursor": next_cursor, "has_more": has_more })))
 }
 
 /// What is to change of an organisation. What is left out stays.
@@ -128,7 +114,7 @@ pub(super) async fn update_org(Path(org): Path<String>, change: Change) -> Resul
         child_cost_default: cost("child_cost_default", body.child_cost_default)?,
         mfa_policy: body.mfa_policy.map(|text| word("mfa_policy", &text, MfaPolicy::from_code)).transpose()?,
         token_days_max: body.token_days_max,
-        child_products: body.child_products.map(|words| products_of(&words)).transpose()?,
+        child_products: body.child_products.map(|words| products_of("child_products", &words)).transpose()?,
     };
     change.once(StatusCode::OK, async { shown(orgs::update(change.cx(), org, new).await?) }).await
 }
@@ -530,6 +516,9 @@ pub(super) async fn who_can(Path(org): Path<String>, change: Change) -> Result<R
     let body: WhoCan = change.json()?;
     let action = word("action", &body.action, Action::from_code)?;
     let user = body.user.as_ref().map(|text| parsed::<UserId>("user", text)).transpose()?;
+    if body.draft.is_some() != user.is_some() {
+        return Err(Failure::unreadable("draft", "goes together with user").into());
+    }
     let draft = body.draft.as_ref().zip(user);
     let found = policies::who_can(change.cx(), org, action, &body.resource, draft).await?;
     Ok(list(found)?.into_response())
@@ -596,6 +585,8 @@ pub(super) struct ServiceToken {
     days: i64,
     /// Patterns of actions, such as `usage:send`.
     actions: Vec<String>,
+    /// Only there and below; the service's organisation if left out.
+    scope_org: Option<String>,
 }
 
 /// Makes a token of a service. It is shown once.
@@ -606,7 +597,8 @@ pub(super) async fn create_service_token(
 ) -> Result<Response, Refused> {
     let (org, service): (OrgId, UserId) = (org_id(&org)?, id(&service, "service")?);
     let body: ServiceToken = change.json()?;
-    let new = NewToken { name: body.name, days: body.days, scope_org: None, actions: body.actions };
+    let scope_org = body.scope_org.map(|text| parsed("scope_org", &text)).transpose()?;
+    let new = NewToken { name: body.name, days: body.days, scope_org, actions: body.actions };
     let work = async {
         let (token, secret) = tokens::create_programmatic(change.cx(), org, service, new).await?;
         let mut value = shown(token)?;
@@ -761,15 +753,58 @@ pub(super) async fn get_margin(
     Ok(Json(shown(costs::margin(&me.cx, org_id(&org)?, &asked.month).await?)?))
 }
 
-/// Gives the audit log at an organisation and below as JSON lines, newest first.
-#[utoipa::path(get, path = "/v1/orgs/{org}/audit/export", responses((status = 200, body = String)))]
-pub(super) async fn export_audit(Caller(me): Caller, Path(org): Path<String>) -> Result<Response, Refused> {
-    let mut lines = String::new();
-    for event in audit::export(&me.cx, org_id(&org)?, &AuditFilter::default()).await? {
-        lines.push_str(&serde_json::to_string(&event)?);
-        lines.push('\n');
-    }
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response())
+/// Changes a person's name as shown.
+#[utoipa::path(patch, path = "/v1/users/{user}", request_body = Named, responses((status = 204)))]
+pub(super) async fn rename_user(Path(user): Path<String>, change: Change) -> Result<Response, Refused> {
+    let user: UserId = id(&user, "user")?;
+    let body: Named = change.json()?;
+    let work = async { Ok(people::rename(change.cx(), user, &body.name).await?) };
+    change.once(StatusCode::NO_CONTENT, work).await
+}
+
+/// Gives a custom policy that can be given at an organisation.
+#[utoipa::path(get, path = "/v1/orgs/{org}/policies/{policy}", responses((status = 200, body = Value)))]
+pub(super) async fn get_policy(Caller(me): Caller, Path((org, policy)): Path<(String, String)>) -> Answer<Value> {
+    let (org, policy): (OrgId, PolicyId) = (org_id(&org)?, id(&policy, "policy")?);
+    Ok(Json(shown(policies::get(&me.cx, org, policy).await?)?))
+}
+
+/// Lists the policies that every installation has.
+#[utoipa::path(get, path = "/v1/policies", responses((status = 200, body = Value)))]
+pub(super) async fn list_built_in(_caller: Caller) -> Answer<Value> {
+    let row = |builtin: &Builtin| {
+        let actions: Vec<Action> = builtin.actions().iter().collect();
+        json!({ "id": builtin.code(), "name": builtin.words(), "sentence": builtin.sentence(),
+                "level": builtin.level(), "reaches": builtin.reaches(), "actions": actions })
+    };
+    list(Builtin::ALL.iter().map(row).collect::<Vec<_>>())
+}
+
+/// Which act.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ReachAsked {
+    /// `usage:read`.
+    action: String,
+    /// At most so many; 50 if left out.
+    limit: Option<usize>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Lists the organisations at which the caller may do something, in order of id.
+///
+/// Suspension, products and guard-rails of single places are not looked at: they are asked when it is done.
+#[utoipa::path(get, path = "/v1/me/reach", params(ReachAsked), responses((status = 200, body = Value)))]
+pub(super) async fn list_reach(Caller(me): Caller, Asked(asked): Asked<ReachAsked>) -> Answer<Value> {
+    let action = word("action", &asked.action, Action::from_code)?;
+    let limit = page_limit(asked.limit);
+    let after = asked.cursor.unwrap_or_default();
+    let rows = orgs::reached(&me.cx, action, &after, limit as i64 + 1).await?;
+    let found = cut(rows, limit, ToString::to_string);
+    let data: Vec<Value> = found.data.into_iter().map(|org| json!({ "org": org })).collect();
+    Ok(Json(json!({ "data": data, "next_cursor": found.next_cursor, "has_more": found.has_more })))
 }
 
 #[cfg(test)]

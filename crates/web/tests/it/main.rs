@@ -1,3 +1,10 @@
-//! The faces as programs see them: requests in, answers out, over the router.
+//! The faces with a real application behind them, without sockets: who gets what where, clients that leave,
+//! attacks.
 
+mod attack;
+mod bench;
+mod matrix;
+mod planted;
+mod retries;
+mod routes;
 mod scim;
