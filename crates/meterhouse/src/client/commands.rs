@@ -1,14 +1,15 @@
-//! What each command of organisations, people, keys and sources asks, and what it shows.
+//! What each command of keys, sources, meters and the log asks, and what it shows.
 
 use super::args::{
-    ApiArgs, AuditVerb, BucketVerb, ClientCommand, Format, Global, KeyVerb, LoginArgs, MeterVerb, OrgVerb,
-    SourceAddArgs, SourceVerb, UserVerb,
+    ApiArgs, AuditFilterArgs, AuditVerb, BucketVerb, ClientCommand, Global, KeyVerb, LoginArgs, MeterVerb,
+    SourceAddArgs, SourceVerb,
 };
 use super::context::{self, Context};
 use super::http::{Api, Call, encode};
 use super::money;
 use super::output::{self, Column};
 use super::session::{Session, read_input};
+use super::{rights, tree};
 use crate::Exit;
 use crate::init::read_secret;
 use bytes::Bytes;
@@ -18,25 +19,6 @@ use std::path::Path;
 
 const ME: [Column; 5] =
     [("ID", "/id"), ("EMAIL", "/email"), ("NAME", "/name"), ("REALM", "/realm"), ("HOME", "/home_org")];
-const ORGS: [Column; 7] = [
-    ("ID", "/id"),
-    ("NAME", "/name"),
-    ("KIND", "/kind"),
-    ("PAPER", "/paper"),
-    ("CURRENCY", "/currency"),
-    ("ZONE", "/zone"),
-    ("POLICIES", "/policies"),
-];
-const USERS: [Column; 5] =
-    [("ID", "/id"), ("EMAIL", "/email"), ("NAME", "/name"), ("STATE", "/state"), ("KIND", "/kind")];
-const INVITATION: [Column; 6] = [
-    ("ID", "/id"),
-    ("ORG", "/org"),
-    ("EMAIL", "/email"),
-    ("POLICY", "/policy"),
-    ("EXPIRES", "/expires_at"),
-    ("SECRET", "/secret"),
-];
 const KEYS: [Column; 7] = [
     ("KEY", "/key_id"),
     ("NAME", "/name"),
@@ -95,8 +77,15 @@ pub(super) async fn dispatch(command: ClientCommand) -> Result<u8, Exit> {
             let me = session.ask("/v1/me").await?;
             session.show(&me, &ME)
         }
-        ClientCommand::Org(noun) => org(Session::open(noun.global)?, noun.verb).await,
-        ClientCommand::User(noun) => user(Session::open(noun.global)?, noun.verb).await,
+        ClientCommand::Org(noun) => tree::org(Session::open(noun.global)?, noun.verb).await,
+        ClientCommand::Product(noun) => tree::product(Session::open(noun.global)?, noun.verb).await,
+        ClientCommand::User(noun) => rights::user(Session::open(noun.global)?, noun.verb).await,
+        ClientCommand::Group(noun) => rights::group(Session::open(noun.global)?, noun.verb).await,
+        ClientCommand::Policy(noun) => rights::policy(Session::open(noun.global)?, noun.verb).await,
+        ClientCommand::Token(noun) => rights::token(Session::open(noun.global)?, noun.verb).await,
+        ClientCommand::Service(noun) => rights::service(Session::open(noun.global)?, noun.verb).await,
+        ClientCommand::Link(noun) => tree::link(Session::open(noun.global)?, noun.verb).await,
+        ClientCommand::Cost(noun) => money::cost(Session::open(noun.global)?, noun.verb).await,
         ClientCommand::Key(noun) => key(Session::open(noun.global)?, noun.verb).await,
         ClientCommand::Source(noun) => source(Session::open(noun.global)?, noun.verb).await,
         ClientCommand::Bucket(noun) => bucket(Session::open(noun.global)?, noun.verb).await,
@@ -149,61 +138,6 @@ async fn logout(global: Global) -> Result<u8, Exit> {
         Err(exit) => return Err(Exit { text: format!("forgotten here, but not revoked: {}", exit.text), ..exit }),
     }
     Ok(0)
-}
-
-async fn org(session: Session, verb: OrgVerb) -> Result<u8, Exit> {
-    match verb {
-        OrgVerb::List => session.list("/v1/orgs", &[], &ORGS).await,
-        OrgVerb::Tree => {
-            let mut answer = session.rows(&format!("/v1/orgs/{}/tree", session.org().await?), &[]).await?;
-            if session.format == Format::Table {
-                as_tree(&mut answer);
-            }
-            session.show(&answer, &ORGS)
-        }
-        OrgVerb::Create { name, kind, address, currency, zone } => {
-            let path = format!("/v1/orgs/{}/children", session.org().await?);
-            let body = json!({ "name": name, "kind": kind, "address": address, "currency": currency, "zone": zone });
-            session.change(Call::post(path, &body), &ORGS).await
-        }
-    }
-}
-
-/// Puts children below their parents and moves their names to the right.
-fn as_tree(answer: &mut Value) {
-    let Some(rows) = answer.get_mut("data").and_then(Value::as_array_mut) else { return };
-    let mut depths: Vec<(String, usize)> = Vec::new();
-    for mut row in std::mem::take(rows) {
-        let parent = row["parent"].as_str().and_then(|parent| depths.iter().position(|(id, _)| id == parent));
-        let depth = parent.map_or(0, |at| depths[at].1 + 1);
-        // After the parent and everything that hangs below it already.
-        let place = parent.map_or(depths.len(), |at| {
-            let below = depths[at + 1..].iter().take_while(|(_, other)| *other >= depth).count();
-            at + 1 + below
-        });
-        let id = row["id"].as_str().unwrap_or_default().to_owned();
-        let name = format!("{}{}", "  ".repeat(depth), row["name"].as_str().unwrap_or_default());
-        if let Some(fields) = row.as_object_mut() {
-            fields.insert("name".to_owned(), Value::from(name));
-        }
-        depths.insert(place, (id, depth));
-        rows.insert(place, row);
-    }
-}
-
-async fn user(session: Session, verb: UserVerb) -> Result<u8, Exit> {
-    let org = session.org().await?;
-    match verb {
-        UserVerb::List => session.list(&format!("/v1/orgs/{org}/users"), &[], &USERS).await,
-        UserVerb::Invite { email, policy } => {
-            let body = json!({ "email": email, "policy": policy });
-            session.change(Call::post(format!("/v1/orgs/{org}/invitations"), &body), &INVITATION).await
-        }
-        UserVerb::Remove { user } => {
-            let call = Call::delete(format!("/v1/orgs/{org}/users/{}", encode(&user)));
-            session.quietly(call, "The roles are taken away; sessions, tokens and keys there have ended.").await
-        }
-    }
 }
 
 async fn key(session: Session, verb: KeyVerb) -> Result<u8, Exit> {
@@ -283,9 +217,32 @@ async fn meter(session: Session, verb: MeterVerb) -> Result<u8, Exit> {
     }
 }
 
+fn filter_query(filter: &AuditFilterArgs) -> Vec<(&'static str, &str)> {
+    let named = [
+        ("action", &filter.action),
+        ("actor", &filter.actor),
+        ("target", &filter.target),
+        ("outcome", &filter.outcome),
+        ("since", &filter.since),
+    ];
+    named.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect()
+}
+
 async fn audit(session: Session, verb: AuditVerb) -> Result<u8, Exit> {
     match verb {
-        AuditVerb::List => session.list(&format!("/v1/orgs/{}/audit", session.org().await?), &[], &AUDIT).await,
+        AuditVerb::List(filter) => {
+            let query = filter_query(&filter);
+            session.list(&format!("/v1/orgs/{}/audit", session.org().await?), &query, &AUDIT).await
+        }
+        AuditVerb::Export { file, format, filter } => {
+            let mut body = json!({ "format": format });
+            for (name, value) in filter_query(&filter) {
+                body[name] = value.into();
+            }
+            let path = format!("/v1/orgs/{}/audit/export", session.org().await?);
+            let reply = session.send(Call::post(path, &body).slow()).await?;
+            money::save(&file, &reply.bytes)
+        }
         AuditVerb::Verify => {
             let answer = session.ask("/v1/audit/verify").await?;
             session.show(&answer, &VERIFIED)?;
@@ -328,6 +285,7 @@ mod tests {
     use clap::Parser;
 
     #[derive(Parser)]
+    #[command(version, propagate_version = true)]
     struct Cli {
         #[command(subcommand)]
         _command: ClientCommand,
@@ -354,18 +312,33 @@ mod tests {
         check("m bill pdf inv_1", true);
         check("m api GET /v1/me", true);
         check("m api POST /v1/meters -d @meter.json", true);
+        check("m org get --org org_1", true);
+        check("m org set --org org_1 --mfa-policy required --token-days-max 30", true);
+        check("m org set --org org_1", false);
+        check("m org move --org org_1 --to org_2", false);
+        check("m org move --org org_1 --to org_2 --dry-run", true);
+        check("m org delete --org org_1", false);
+        check("m org delete --org org_1 --confirm Physics --cascade", true);
+        check("m org suspend --org org_1 --confirm Physics", true);
+        check("m user shut usr_1", false);
+        check("m user suspend usr_1 --everywhere", true);
+        check("m group add grp_1 usr_1", true);
+        check("m policy bind auditor --user usr_1 --propagate self", true);
+        check("m policy bind auditor", false);
+        check("m policy bind auditor --user usr_1 --group grp_1", false);
+        check("m policy delete pol_1 --detach", false);
+        check("m policy guard lay pol_1 --org org_1", true);
+        check("m policy update pol_1 file.json --if-version 3", true);
+        check("m policy who-can invoice:read --org org_1", true);
+        check("m token create ci --action usage:* --days 30", true);
+        check("m token create ci --password x", false);
+        check("m service token usr_1 ci --action usage:send", true);
+        check("m product set s3 off --org org_1", true);
+        check("m product set s3 maybe --org org_1", false);
+        check("m cost show --month 2026-10 --sort charged -o csv", true);
+        check("m link hand-over lnk_1 --to org_2", true);
+        check("m audit export - --format csv --outcome deny", true);
         check("m org", false);
         check("m orgs list", false);
-    }
-
-    #[test]
-    fn a_tree_has_children_below_their_parents() {
-        let row = |id: &str, parent: Option<&str>| json!({ "id": id, "parent": parent, "name": id });
-        let rows = [("a", None), ("b", Some("a")), ("c", Some("a")), ("d", Some("b")), ("e", Some("c"))];
-        let mut answer = json!({ "data": rows.map(|(id, parent)| row(id, parent)) });
-        as_tree(&mut answer);
-        let names: Vec<&str> =
-            answer["data"].as_array().unwrap().iter().filter_map(|row| row["name"].as_str()).collect();
-        assert_eq!(names, ["a", "  b", "    d", "  c", "    e"]);
     }
 }

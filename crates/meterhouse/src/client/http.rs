@@ -72,6 +72,11 @@ impl Call {
         Self::new(Method::PUT, target, "application/json", Bytes::from(body.to_string()))
     }
 
+    /// Changes a part.
+    pub(super) fn patch(target: impl Into<String>, body: &Value) -> Self {
+        Self::new(Method::PATCH, target, "application/json", Bytes::from(body.to_string()))
+    }
+
     /// Takes away.
     pub(super) fn delete(target: impl Into<String>) -> Self {
         Self::new(Method::DELETE, target, "", Bytes::new())

@@ -10,7 +10,9 @@ mod context;
 mod http;
 mod money;
 mod output;
+mod rights;
 mod session;
+mod tree;
 
 pub(crate) use args::ClientCommand;
 

@@ -1,6 +1,6 @@
 //! What each command of usage, prices and papers asks, and what it shows.
 
-use super::args::{BillVerb, Format, PriceVerb, UsageVerb};
+use super::args::{BillVerb, CostVerb, Format, PriceVerb, UsageVerb};
 use super::http::{Call, encode};
 use super::output::{self, Column};
 use super::session::{Session, read_input};
@@ -57,6 +57,22 @@ const RECORDS: [Column; 7] = [
     ("RESOURCE", "/resource"),
     ("DIMENSIONS", "/dimensions"),
     ("QUANTITY", "/quantity"),
+];
+
+const COSTS: [Column; 7] = [
+    ("ORG", "/org_name"),
+    ("ITEM", "/item"),
+    ("LIST", "/costs/list"),
+    ("CONTRACTED", "/costs/contracted"),
+    ("BILLED", "/costs/billed"),
+    ("EFFECTIVE", "/costs/effective"),
+    ("CHARGED", "/costs/charged"),
+];
+const MARGIN: [Column; 4] = [
+    ("CHARGED BELOW", "/charged_below"),
+    ("OWED ABOVE", "/owed_above"),
+    ("MARGIN", "/margin"),
+    ("CURRENCY", "/currency"),
 ];
 
 /// `usage`.
@@ -123,8 +139,8 @@ pub(super) async fn bill(session: Session, verb: BillVerb) -> Result<u8, Exit> {
         BillVerb::Close { month, issue } => close(session, &month, issue).await,
         BillVerb::List => session.list(&format!("/v1/orgs/{}/papers", session.org().await?), &[], &PAPERS).await,
         BillVerb::Get { paper } => get(session, &encode(&paper)).await,
-        BillVerb::Pdf { paper, file } => save(session, &paper, "pdf", file).await,
-        BillVerb::Csv { paper, file } => save(session, &paper, "csv", file).await,
+        BillVerb::Pdf { paper, file } => save_paper(session, &paper, "pdf", file).await,
+        BillVerb::Csv { paper, file } => save_paper(session, &paper, "csv", file).await,
         BillVerb::Records { paper, line } => {
             let path = format!("/v1/papers/{}/lines/{line}/records", encode(&paper));
             session.list(&path, &[], &RECORDS).await
@@ -182,15 +198,51 @@ async fn get(session: Session, paper: &str) -> Result<u8, Exit> {
     Ok(0)
 }
 
-async fn save(session: Session, paper: &str, kind: &str, file: Option<PathBuf>) -> Result<u8, Exit> {
+async fn save_paper(session: Session, paper: &str, kind: &str, file: Option<PathBuf>) -> Result<u8, Exit> {
     let reply = session.send(Call::get(format!("/v1/papers/{}/{kind}", encode(paper))).slow()).await?;
     let file = file.unwrap_or_else(|| PathBuf::from(format!("{}.{kind}", encode(paper))));
+    save(&file, &reply.bytes)
+}
+
+/// `cost`.
+pub(super) async fn cost(session: Session, verb: CostVerb) -> Result<u8, Exit> {
+    let org = session.org().await?;
+    match verb {
+        CostVerb::Show { month, sort, filter } => {
+            let query = format!("month={}&sort={}&filter={}", encode(&month), encode(&sort), encode(&filter));
+            if session.format == Format::Csv {
+                let reply = session.send(Call::get(format!("/v1/orgs/{org}/costs/csv?{query}"))).await?;
+                output::write(&reply.bytes)?;
+                return Ok(0);
+            }
+            let answer = session.ask(&format!("/v1/orgs/{org}/costs?{query}")).await?;
+            if session.format == Format::Json {
+                return session.show(&answer, &COSTS);
+            }
+            session.show(&json!({ "data": with_total(&answer) }), &COSTS)
+        }
+        CostVerb::Margin { month } => {
+            let found = session.ask(&format!("/v1/orgs/{org}/margin?month={}", encode(&month))).await?;
+            session.show(&found, &MARGIN)
+        }
+    }
+}
+
+/// The rows of a table of costs, with the sums as the last one.
+fn with_total(answer: &Value) -> Vec<Value> {
+    let mut rows = answer["rows"].as_array().cloned().unwrap_or_default();
+    rows.push(json!({ "org_name": "Total", "item": answer["currency"], "costs": answer["totals"] }));
+    rows
+}
+
+/// Writes a file, or to standard output for `-`.
+pub(super) fn save(file: &Path, bytes: &[u8]) -> Result<u8, Exit> {
     if file == Path::new("-") {
-        output::write(&reply.bytes)?;
+        output::write(bytes)?;
         return Ok(0);
     }
     let wrong = |error| Exit::failed(format!("{}: {error}", file.display()));
-    File::create(&file).and_then(|mut out| out.write_all(&reply.bytes)).map_err(wrong)?;
+    File::create(file).and_then(|mut out| out.write_all(bytes)).map_err(wrong)?;
     eprintln!("Saved as {}.", file.display());
     Ok(0)
 }

@@ -50,7 +50,7 @@ impl Session {
 
     /// The organisation that must be named here.
     pub(super) fn named_org(&self) -> Result<String, Exit> {
-        let missing = || Exit::usage("name the organisation whose prices these are: --org ORG");
+        let missing = || Exit::usage("name the organisation: --org ORG");
         self.org.as_deref().map(encode).ok_or_else(missing)
     }
 
@@ -71,11 +71,15 @@ impl Session {
 
     /// Makes a change and shows what came of it.
     pub(super) async fn change(&self, call: Call, columns: &[Column]) -> Result<u8, Exit> {
-        let answer = self.send(call).await?.json()?;
+        self.once_shown(&self.send(call).await?.json()?, columns)
+    }
+
+    /// Shows an answer that may hold a secret.
+    pub(super) fn once_shown(&self, answer: &Value, columns: &[Column]) -> Result<u8, Exit> {
         if answer["secret"].is_string() {
             eprintln!("The secret is shown once: keep it now.");
         }
-        self.show(&answer, columns)
+        self.show(answer, columns)
     }
 
     /// Makes a change that has no answer.
@@ -93,8 +97,17 @@ impl Session {
 
     /// Asks for a list, page by page, until there are enough rows.
     pub(super) async fn rows(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, Exit> {
-        let fixed: String = query.iter().map(|(name, value)| format!("&{name}={}", encode(value))).collect();
         let wanted = if self.all { usize::MAX } else { self.limit };
+        self.first_rows(path, query, wanted).await
+    }
+
+    /// The whole list, whatever the flags say.
+    pub(super) async fn all_rows(&self, path: &str) -> Result<Value, Exit> {
+        self.first_rows(path, &[], usize::MAX).await
+    }
+
+    async fn first_rows(&self, path: &str, query: &[(&str, &str)], wanted: usize) -> Result<Value, Exit> {
+        let fixed: String = query.iter().map(|(name, value)| format!("&{name}={}", encode(value))).collect();
         let mut rows: Vec<Value> = Vec::new();
         let mut from = String::new();
         loop {

@@ -6,7 +6,7 @@ use crate::bench::Reply;
 use crate::planted::{PLACES, Person, Planted, ROLES};
 use crate::routes::{self, Route};
 use app::rows::AuditFilter;
-use app::{Cx, audit, groups, keys, orgs, people, policies, sources, tokens};
+use app::{Cx, audit, bills, cloud_links, events, groups, keys, orgs, people, policies, prices, sources, tokens};
 use axum::http::StatusCode;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -81,6 +81,10 @@ async fn state(planted: &Planted) -> String {
         let _ = writeln!(text, "{:?}", people::list(&cx, realm.root()).await.unwrap());
         let _ = writeln!(text, "{:?}", keys::list(&cx, realm.root()).await.unwrap());
         let _ = writeln!(text, "{:?}", sources::mappings(&cx, realm.root()).await.unwrap());
+        let _ = writeln!(text, "{:?}", sources::list(&cx, realm.root()).await.unwrap());
+        let _ = writeln!(text, "{:?}", cloud_links::list(&cx, realm.root()).await.unwrap());
+        let _ = writeln!(text, "{:?}", bills::list(&cx, realm.root()).await.unwrap());
+        let _ = writeln!(text, "{:?}", events::meters(&cx).await.unwrap());
         for token in tokens::list(&cx, realm.root()).await.unwrap() {
             let _ = writeln!(text, "{} {:?}", token.id, token.revoked_us);
         }
@@ -89,6 +93,8 @@ async fn state(planted: &Planted) -> String {
             let _ = writeln!(text, "{:?}", groups::list(&cx, org.id).await.unwrap());
             let _ = writeln!(text, "{:?}", policies::list(&cx, org.id).await.unwrap());
             let _ = writeln!(text, "{:?}", policies::guards(&cx, org.id).await.unwrap());
+            let _ = writeln!(text, "{:?}", prices::history(&cx, org.id).await.unwrap());
+            let _ = writeln!(text, "{:?}", orgs::products(&cx, org.id).await.unwrap());
             let _ = writeln!(text, "{:?}", people::invitations(&cx, org.id).await.unwrap());
         }
     }
@@ -172,6 +178,47 @@ async fn looking_changes_nothing() {
     }
     println!("{asked} looks");
     assert!(state(&planted).await == before, "a GET changed something");
+}
+
+/// What an admin cannot do with a proof of who he is that is older than a quarter of an hour.
+const SENSITIVE: &str = "\
+DELETE /v1/orgs/{org}
+DELETE /v1/orgs/{org}/bindings/{binding}
+DELETE /v1/orgs/{org}/guard-rails/{guard}
+DELETE /v1/orgs/{org}/policies/{policy}
+POST /me/factors/codes
+POST /me/factors/passkey
+POST /me/factors/totp
+POST /me/factors/{factor}/remove
+POST /v1/orgs/{org}/bindings
+POST /v1/orgs/{org}/guard-rails
+POST /v1/orgs/{org}/move
+POST /v1/orgs/{org}/policies
+POST /v1/orgs/{org}/services
+POST /v1/orgs/{org}/services/{service}/tokens
+PUT /v1/orgs/{org}/policies/{policy}";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sensitive_acts_want_a_fresh_proof() {
+    let mut planted = Planted::new().await;
+    planted.world.advance(16 * 60_000_000);
+    let (mut wanting, mut looking) = (Vec::new(), Vec::new());
+    for route in routes::all() {
+        let request = routes::request(&route, &planted.people[0], &planted.places[0]);
+        let reply = planted.bench().send(request).await;
+        let wants = reply.json()["code"] == "step_up_required" || reply.location().starts_with("/prove");
+        if !route.is_get() && reply.status.as_u16() < 400 {
+            planted.restore().await;
+        }
+        if wants {
+            let list = if route.is_get() { &mut looking } else { &mut wanting };
+            list.push(format!("{} {}", route.method, route.path));
+        }
+    }
+    wanting.sort();
+    assert_eq!(wanting.join("\n"), SENSITIVE);
+    // Looking wants none, but for the page that begins to add a passkey: it asks before the browser does.
+    assert_eq!(looking, ["GET /me/factors/passkey"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

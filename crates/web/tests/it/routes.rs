@@ -3,6 +3,9 @@
 use crate::planted::{Person, Place};
 use axum::body::Body;
 use axum::http::{Method, Request, header};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+static KEYS: AtomicU64 = AtomicU64::new(0);
 
 /// A route.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -243,7 +246,9 @@ pub fn request(route: &Route, person: &Person, place: &Place) -> Request<Body> {
         request = request.header(header::AUTHORIZATION, format!("Bearer {}", person.token));
     }
     if !route.is_get() {
-        request = request.header("idempotency-key", "matrix").header(header::CONTENT_TYPE, "application/json");
+        // Tests beside this one plant the same people: a key of theirs may still run.
+        let key = format!("test-{}", KEYS.fetch_add(1, Ordering::Relaxed));
+        request = request.header("idempotency-key", key).header(header::CONTENT_TYPE, "application/json");
     }
     request.body(Body::from(body(route, person, place))).unwrap()
 }
