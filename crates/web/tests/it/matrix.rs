@@ -194,6 +194,7 @@ POST /v1/orgs/{org}/bindings
 POST /v1/orgs/{org}/guard-rails
 POST /v1/orgs/{org}/move
 POST /v1/orgs/{org}/policies
+POST /v1/orgs/{org}/scim-tokens
 POST /v1/orgs/{org}/services
 POST /v1/orgs/{org}/services/{service}/tokens
 PUT /v1/orgs/{org}/policies/{policy}";
