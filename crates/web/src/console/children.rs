@@ -1,5 +1,6 @@
 //! The children of an organisation with their figures, a page at a time, and their suspension.
 
+use super::fields::query_value;
 use super::frame::{Answer, Empty, Menu, NavItem, Page, Says, TREE_TABS, go, may, mendable, org_of, show_with, tabs};
 use crate::Web;
 use crate::auth::Visitor;
@@ -26,7 +27,11 @@ pub(super) fn router() -> Router<Web> {
 
 struct ChildRow {
     name: String,
+    slug: String,
+    level: usize,
+    /// Where one acts inside it; empty when the visitor may not look in.
     href: String,
+    settings_href: String,
     people_href: String,
     children_href: String,
     kind: String,
@@ -50,6 +55,11 @@ struct ChildrenPage {
     parent: Option<(String, String)>,
     rows: Vec<ChildRow>,
     next_href: String,
+    /// Whether the page begins behind the first child.
+    is_later: bool,
+    /// Where a child is made; empty when the visitor may not.
+    create_href: String,
+    own_href: String,
     empty: Empty,
 }
 
@@ -71,38 +81,39 @@ async fn children_page(visitor: &Visitor, org: &Org, status: StatusCode, says: S
     let mut found = orgs::children(cx, org.id, (&after.name, &after.id), PAGE as i64 + 1).await?;
     let more = found.len() > PAGE;
     found.truncate(PAGE);
-    let suspends = may(cx, Action::OrgSuspend, org.id).await;
+    let may_act = (may(cx, Action::OrgSuspend, org.id).await, cx.may_below(Action::OrgRead, org.id).await);
+    let level = orgs::depth(cx, org.id).await? + 1;
+    let mut rows = Vec::new();
+    for child in &found {
+        let looks_in = may_act.1 || may(cx, Action::OrgRead, child.org.id).await;
+        rows.push(row(org, child, level, (may_act.0, looks_in)));
+    }
     let next = found.last().filter(|_| more).map(|child| next_href(org, &child.org));
     let parent = orgs::visible_parent(cx, org).await?;
+    let creates = may(cx, Action::OrgCreateChild, org.id).await;
+    let create_href = if creates { format!("/o/{}/children/new", org.id) } else { String::new() };
     let page = ChildrenPage {
         page: Page::at(visitor, org, Menu::Tree, "Children").await,
         tabs: tabs(cx, org.id, TREE_TABS, "children").await,
         says,
         parent: parent.map(|parent| (parent.name, format!("/o/{}/children", parent.id))),
-        rows: found.iter().map(|child| row(org, child, suspends)).collect(),
+        rows,
         next_href: next.unwrap_or_default(),
-        empty: Empty::nothing_yet("No organisation is below this one.", format!("/o/{}/tree", org.id), "Create one"),
+        is_later: !after.id.is_empty(),
+        own_href: format!("/o/{}/children", org.id),
+        empty: Empty::nothing_yet("No organisation is below this one.", create_href.clone(), "Create one"),
+        create_href,
     };
     show_with(status, &page)
 }
 
 fn next_href(org: &Org, last: &Org) -> String {
-    let name: String = form_urlencoded(&last.name);
-    format!("/o/{}/children?name={name}&id={}", org.id, last.id)
+    format!("/o/{}/children?name={}&id={}", org.id, query_value(&last.name), last.id)
 }
 
-/// A text as the value of a query.
-fn form_urlencoded(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
-}
-
-fn row(org: &Org, child: &Child, suspends: bool) -> ChildRow {
+fn row(org: &Org, child: &Child, level: usize, (suspends, looks_in): (bool, bool)) -> ChildRow {
     let id = child.org.id;
+    let inside = |page: &str| if looks_in { format!("/o/{id}/{page}") } else { String::new() };
     let act = match child.org.state {
         OrgState::Active if suspends => "suspend",
         OrgState::Suspended if suspends => "resume",
@@ -110,9 +121,12 @@ fn row(org: &Org, child: &Child, suspends: bool) -> ChildRow {
     };
     ChildRow {
         name: child.org.name.clone(),
-        href: format!("/o/{id}/overview"),
-        people_href: format!("/o/{id}/people"),
-        children_href: format!("/o/{id}/children"),
+        slug: child.org.slug.clone(),
+        level,
+        href: inside("overview"),
+        settings_href: inside("settings"),
+        people_href: inside("people"),
+        children_href: inside("children"),
         kind: child.org.kind.clone(),
         accounts: child.accounts,
         users: child.users,
@@ -155,15 +169,5 @@ async fn after_act(visitor: &Visitor, org: &Org, done: Result<Org, Failure>) -> 
             let (status, says) = mendable(failure)?;
             children_page(visitor, org, status, says, &After::default()).await
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_travel_in_addresses() {
-        assert_eq!(form_urlencoded("Ünit & Co"), "%C3%9Cnit%20%26%20Co");
     }
 }

@@ -5,13 +5,18 @@
 
 mod audit;
 mod buckets;
+mod child_new;
 mod children;
+mod ending;
 mod factors;
+mod fields;
 mod figures;
 mod frame;
 mod keys;
 mod line;
 mod me;
+mod moving;
+mod nav;
 mod overview;
 mod paper;
 mod papers;
@@ -19,6 +24,7 @@ mod people;
 mod prices;
 mod quarantine;
 mod second_step;
+mod settings;
 mod sign_in;
 mod sources;
 mod tree;
@@ -41,6 +47,10 @@ pub fn router() -> Router<Web> {
         .merge(prices::router())
         .merge(tree::router())
         .merge(children::router())
+        .merge(child_new::router())
+        .merge(settings::router())
+        .merge(moving::router())
+        .merge(ending::router())
         .merge(people::router())
         .merge(keys::router())
         .merge(sources::router())
