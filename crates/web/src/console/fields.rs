@@ -3,6 +3,7 @@
 
 use super::frame::Choice;
 use app::Failure;
+use base::{Period, Zone};
 use serde::Deserialize;
 
 /// What was sent, in order.
@@ -46,6 +47,11 @@ pub(super) fn lines(text: &str) -> Vec<String> {
     text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
 }
 
+/// Items with commas or on lines of their own.
+pub(super) fn items(text: &str) -> Vec<String> {
+    text.split(['\n', ',']).map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
+}
+
 /// Boxes to tick: value, label, whether it is ticked.
 pub(super) fn boxes<T: Copy>(
     all: &[T],
@@ -57,6 +63,14 @@ pub(super) fn boxes<T: Copy>(
         Choice { value: value.to_owned(), label: label.to_owned(), selected: ticked(*item) }
     };
     all.iter().map(choice).collect()
+}
+
+/// The first instant of a day `2026-10-31` in a zone, and the first one after it.
+pub(super) fn day(field: &str, text: &str, zone: &Zone) -> Result<Period, Failure> {
+    let wrong = || Failure::invalid(field, text, "is not a day such as 2026-10-31");
+    let month = Period::month(text.get(..7).ok_or_else(wrong)?, zone).map_err(|_| wrong())?;
+    let days = month.days(zone).map_err(|_| wrong())?;
+    days.into_iter().find(|day| zone.date_of(day.start_us) == text).ok_or_else(wrong)
 }
 
 /// A text as the value of a query.
@@ -80,6 +94,17 @@ mod tests {
         assert_eq!(fields.all("a").collect::<Vec<_>>(), ["1", "2"]);
         assert_eq!((fields.get("b"), fields.get("c"), fields.has("c")), ("x", "", false));
         assert_eq!(lines(" x \n\n y"), ["x", "y"]);
+        assert_eq!(items("org:read, user:*\ninvoice:read"), ["org:read", "user:*", "invoice:read"]);
+    }
+
+    #[test]
+    fn days_are_of_the_zone() {
+        let zone: Zone = "Europe/Berlin".parse().unwrap();
+        assert_eq!(
+            base::period::format_instant(day("d", "2026-10-31", &zone).unwrap().start_us),
+            "2026-10-30T23:00:00Z"
+        );
+        assert!(day("d", "2026-02-30", &zone).is_err() && day("d", "", &zone).is_err());
     }
 
     #[test]

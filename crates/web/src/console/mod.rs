@@ -12,6 +12,7 @@ mod factors;
 mod fields;
 mod figures;
 mod frame;
+mod groups;
 mod keys;
 mod line;
 mod me;
@@ -21,6 +22,10 @@ mod overview;
 mod paper;
 mod papers;
 mod people;
+mod person;
+mod policies;
+mod policy_edit;
+mod policy_form;
 mod prices;
 mod quarantine;
 mod second_step;
@@ -29,6 +34,7 @@ mod sign_in;
 mod sources;
 mod tree;
 mod usage;
+mod who_can;
 
 use crate::Web;
 use axum::Router;
@@ -52,6 +58,11 @@ pub fn router() -> Router<Web> {
         .merge(moving::router())
         .merge(ending::router())
         .merge(people::router())
+        .merge(person::router())
+        .merge(groups::router())
+        .merge(policies::router())
+        .merge(policy_edit::router())
+        .merge(who_can::router())
         .merge(keys::router())
         .merge(sources::router())
         .merge(buckets::router())

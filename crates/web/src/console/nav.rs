@@ -36,7 +36,12 @@ pub(super) const TREE_TABS: &[Tab] = &[
 ];
 
 /// The pages of people and their rights.
-pub(super) const PEOPLE_TABS: &[Tab] = &[Tab("people", "People", Action::UserRead, None)];
+pub(super) const PEOPLE_TABS: &[Tab] = &[
+    Tab("people", "People", Action::UserRead, None),
+    Tab("groups", "Groups", Action::GroupRead, None),
+    Tab("policies", "Policies", Action::PolicyRead, None),
+    Tab("access", "Who can do what", Action::PolicyRead, None),
+];
 
 /// The storage pages.
 pub(super) const STORAGE_TABS: &[Tab] = &[
