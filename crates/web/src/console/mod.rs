@@ -16,6 +16,8 @@ mod groups;
 mod keys;
 mod line;
 mod me;
+mod me_sessions;
+mod me_tokens;
 mod moving;
 mod nav;
 mod overview;
@@ -32,6 +34,7 @@ mod second_step;
 mod settings;
 mod sign_in;
 mod sources;
+mod tokens;
 mod tree;
 mod usage;
 mod who_can;
@@ -63,10 +66,13 @@ pub fn router() -> Router<Web> {
         .merge(policies::router())
         .merge(policy_edit::router())
         .merge(who_can::router())
+        .merge(tokens::router())
         .merge(keys::router())
         .merge(sources::router())
         .merge(buckets::router())
         .merge(quarantine::router())
         .merge(audit::router())
         .merge(me::router())
+        .merge(me_tokens::router())
+        .merge(me_sessions::router())
 }

@@ -41,6 +41,7 @@ pub(super) const PEOPLE_TABS: &[Tab] = &[
     Tab("groups", "Groups", Action::GroupRead, None),
     Tab("policies", "Policies", Action::PolicyRead, None),
     Tab("access", "Who can do what", Action::PolicyRead, None),
+    Tab("tokens", "Tokens and services", Action::TokenRead, None),
 ];
 
 /// The storage pages.
@@ -96,6 +97,15 @@ pub(super) async fn tabs(cx: &Cx, org: OrgId, list: &[Tab], current: &str) -> Ve
         }
     }
     items
+}
+
+/// The row of tabs of one's own pages.
+pub(super) fn own_tabs(current: &str) -> Vec<NavItem> {
+    let pages =
+        [("/me", "My page"), ("/me/tokens", "API tokens"), ("/me/sessions", "Sessions"), ("/me/password", "Password")];
+    let item = |(href, label): (&str, &'static str)| NavItem { current: href == current, href: href.to_owned(), label };
+    let factors = NavItem { href: "/me/factors".to_owned(), label: "Second factors", current: false };
+    pages.map(item).into_iter().chain([factors]).collect()
 }
 
 #[cfg(test)]
