@@ -2,7 +2,7 @@
 //! many pages share.
 
 use super::nav::nav;
-pub(super) use super::nav::{Menu, PEOPLE_TABS, STORAGE_TABS, TREE_TABS, tabs};
+pub(super) use super::nav::{Menu, PEOPLE_TABS, STORAGE_TABS, TREE_TABS, USAGE_TABS, tabs};
 use crate::Web;
 use crate::auth::Visitor;
 use crate::problem::{PageFailure, status_of};

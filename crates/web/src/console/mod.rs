@@ -7,6 +7,8 @@ mod audit;
 mod buckets;
 mod child_new;
 mod children;
+mod cloud;
+mod costs;
 mod ending;
 mod factors;
 mod fields;
@@ -50,6 +52,7 @@ pub fn router() -> Router<Web> {
         .merge(factors::router())
         .merge(overview::router())
         .merge(usage::router())
+        .merge(costs::router())
         .merge(papers::router())
         .merge(paper::router())
         .merge(line::router())
@@ -70,6 +73,7 @@ pub fn router() -> Router<Web> {
         .merge(keys::router())
         .merge(sources::router())
         .merge(buckets::router())
+        .merge(cloud::router())
         .merge(quarantine::router())
         .merge(audit::router())
         .merge(me::router())

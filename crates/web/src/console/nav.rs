@@ -25,7 +25,8 @@ pub(super) enum Menu {
 pub(super) struct Tab(&'static str, &'static str, Action, Option<Product>);
 
 /// The pages of usage.
-pub(super) const USAGE_TABS: &[Tab] = &[Tab("usage", "Usage", Action::UsageRead, None)];
+pub(super) const USAGE_TABS: &[Tab] =
+    &[Tab("usage", "Usage", Action::UsageRead, None), Tab("costs", "Costs", Action::CostRead, None)];
 
 /// The organisation pages.
 pub(super) const TREE_TABS: &[Tab] = &[
@@ -48,6 +49,7 @@ pub(super) const PEOPLE_TABS: &[Tab] = &[
 pub(super) const STORAGE_TABS: &[Tab] = &[
     Tab("sources", "S3 accounts", Action::SourceRead, Some(Product::S3)),
     Tab("buckets", "Buckets", Action::SourceRead, Some(Product::S3)),
+    Tab("cloud", "Cloud connections", Action::SourceRead, None),
     Tab("quarantine", "Quarantine", Action::SourceRead, None),
 ];
 
