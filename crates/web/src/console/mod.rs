@@ -4,6 +4,7 @@
 //! money and never keeps a secret: what is shown once stands on a receipt that the POST answers with.
 
 mod audit;
+mod audit_entry;
 mod buckets;
 mod child_new;
 mod children;
