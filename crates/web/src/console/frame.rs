@@ -6,6 +6,7 @@ pub(super) use super::nav::{Menu, PEOPLE_TABS, STORAGE_TABS, TREE_TABS, USAGE_TA
 use crate::Web;
 use crate::auth::Visitor;
 use crate::problem::{PageFailure, status_of};
+use access::tree::OrgState;
 use access::{Action, Builtin, PolicyRef};
 use app::orgs::Mine;
 use app::rows::Org;
@@ -235,6 +236,16 @@ pub(super) fn months(now_us: i64, zone: &Zone, chosen: &str) -> Result<Vec<Choic
 pub(super) fn instant(at_us: i64) -> String {
     let whole = at_us.div_euclid(1_000_000) * 1_000_000;
     base::period::format_instant(whole).replace('T', " ").replace('Z', " UTC")
+}
+
+/// The state of an organisation, for people.
+pub(super) fn state_words(state: OrgState) -> &'static str {
+    match state {
+        OrgState::Active => "active",
+        OrgState::Suspended => "suspended",
+        OrgState::PendingDeletion => "to be deleted",
+        OrgState::Deleted => "deleted",
+    }
 }
 
 /// Names of the organisations of a subtree.

@@ -2,7 +2,8 @@
 
 use super::fields::{Fields, boxes, lines};
 use super::frame::{
-    Answer, Choice, Menu, NavItem, Page, Says, TREE_TABS, choices, go, instant, may, mendable, org_of, show_with, tabs,
+    Answer, Choice, Menu, NavItem, Page, Says, TREE_TABS, choices, go, instant, may, mendable, org_of, show_with,
+    state_words, tabs,
 };
 use crate::Web;
 use crate::auth::Visitor;
@@ -148,7 +149,7 @@ pub(super) async fn settings_page(visitor: &Visitor, org: &Org, status: StatusCo
         base: format!("/o/{}", org.id),
         facts: facts(org, orgs::depth(cx, org.id).await?),
         rights: rights(visitor, org).await,
-        state: org.state.code(),
+        state: state_words(org.state),
         active: org.state == OrgState::Active,
         restore_until: org.delete_after_us.map(instant).unwrap_or_default(),
         name: org.name.clone(),

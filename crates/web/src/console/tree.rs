@@ -1,6 +1,6 @@
 //! The organisation tree below an organisation.
 
-use super::frame::{Answer, Menu, NavItem, Page, TREE_TABS, may, org_of, show, tabs};
+use super::frame::{Answer, Menu, NavItem, Page, TREE_TABS, may, org_of, show, state_words, tabs};
 use crate::Web;
 use crate::auth::Visitor;
 use access::Action;
@@ -96,7 +96,7 @@ fn row(org: &Org, depth: usize) -> OrgRow {
         },
         currency: org.currency.to_string(),
         zone: org.zone.name().to_owned(),
-        state: org.state.code(),
+        state: state_words(org.state),
         active: org.state == access::tree::OrgState::Active,
     }
 }
