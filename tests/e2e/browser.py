@@ -258,6 +258,9 @@ def test_an_organisation_from_its_making_to_its_end(stage):
     send(browser, "Create", name="Delta Cloud", kind="customer", address="Deichweg 1\n28195 Bremen")
     says(browser, "The organisation is created")
     delta = org_of(browser)
+    send(browser, "Save", name="Delta @ Clouds", token_days="31")
+    says(browser, "must not contain")
+    assert browser.find_element(By.NAME, "token_days").get_attribute("value") == "31"
     send(browser, "Save", name="Delta Clouds", token_days="30")
     says(browser, "The settings are saved")
     send(browser, "Set visible costs")

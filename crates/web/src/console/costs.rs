@@ -47,6 +47,7 @@ struct CostsPage {
     basis: Vec<String>,
     months: Vec<Choice>,
     columns: Vec<Choice>,
+    sort: String,
     more_than: String,
     heads: Vec<Head>,
     rows: Vec<Row>,
@@ -137,6 +138,7 @@ async fn page(visitor: Visitor, Path(org): Path<String>, Query(query): Query<Fie
             })
             .collect(),
         more_than: asked.more_than.clone(),
+        sort: asked.sort.clone(),
         heads: found.columns.iter().map(|cost| head(&base, *cost, &asked)).collect(),
         totals: cells(&found.columns, &found.totals, decimals),
         csv_href: format!("{base}/csv?{}", asked.query(&asked.sort)),

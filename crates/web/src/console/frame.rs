@@ -126,10 +126,13 @@ pub(super) fn go(path: &str) -> Answer {
     Ok(Redirect::to(path).into_response())
 }
 
-/// A failure that the person can mend is said in the form, with his entry kept; any other is a page.
+/// A failure that the person can mend is said in the form, with his entry kept, and so is what he may not do;
+/// any other is a page.
 pub(super) fn mendable(failure: Failure) -> Result<(StatusCode, Says), PageFailure> {
     match failure.kind {
-        Kind::Invalid | Kind::Conflict | Kind::Upstream | Kind::TooMany => {
+        // Who must set up a second factor first is sent there.
+        Kind::Forbidden if failure.code == Some("mfa_required") => Err(PageFailure(failure)),
+        Kind::Invalid | Kind::Conflict | Kind::Forbidden | Kind::Upstream | Kind::TooMany => {
             Ok((status_of(failure.kind), Says::bad(in_words(&failure))))
         }
         _ => Err(PageFailure(failure)),

@@ -118,7 +118,7 @@ async fn settings(visitor: Visitor, Path(org): Path<String>, Query(query): Query
     let org = org_of(&visitor, &org).await?;
     let done = DONE.iter().find(|(word, _)| *word == query.get("done")).map(|(_, text)| *text);
     let says = done.map(Says::good).unwrap_or_default();
-    settings_page(&visitor, &org, StatusCode::OK, says).await
+    settings_page(&visitor, &org, StatusCode::OK, says, &Fields::default()).await
 }
 
 async fn rights(visitor: &Visitor, org: &Org) -> Rights {
@@ -136,11 +136,20 @@ async fn rights(visitor: &Visitor, org: &Org) -> Rights {
     }
 }
 
-pub(super) async fn settings_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Says) -> Answer {
+/// The page; `entry` is what was typed into the form of what is decided here.
+async fn settings_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Says, entry: &Fields) -> Answer {
     let cx = &visitor.0.cx;
     let states = orgs::products(cx, org.id).await.unwrap_or_default();
     let own: Vec<ProductState> = states.iter().copied().filter(|state| state.effective).collect();
     let set = &org.settings;
+    let typed = |name: &str, stored: &str| {
+        if entry.has(name) { entry.get(name).to_owned() } else { stored.to_owned() }
+    };
+    let cost = |name: &str, stored: Cost| Cost::from_code(entry.get(name)).unwrap_or(stored);
+    let ticked = |state: ProductState| match entry.has("with_products") {
+        true => entry.all("child_products").any(|word| word == state.product.code()),
+        false => state.for_children,
+    };
     let costs: Vec<Cost> = COSTS.iter().map(|(cost, _)| *cost).collect();
     let page = SettingsPage {
         page: Page::at(visitor, org, Menu::Tree, "Settings").await,
@@ -152,13 +161,13 @@ pub(super) async fn settings_page(visitor: &Visitor, org: &Org, status: StatusCo
         state: state_words(org.state),
         active: org.state == OrgState::Active,
         restore_until: org.delete_after_us.map(instant).unwrap_or_default(),
-        name: org.name.clone(),
-        address: org.address.join("\n"),
-        cost_default: cost_choices(COSTS, set.cost_default),
-        child_cost_default: cost_choices(COSTS, set.child_cost_default),
-        child_products: boxes(&own, |state| (state.product.code(), state.product.words()), |state| state.for_children),
-        mfa: choices(&MFA, set.mfa_policy.code()),
-        token_days: set.token_days_max.to_string(),
+        name: typed("name", &org.name),
+        address: typed("address", &org.address.join("\n")),
+        cost_default: cost_choices(COSTS, cost("cost_default", set.cost_default)),
+        child_cost_default: cost_choices(COSTS, cost("child_cost_default", set.child_cost_default)),
+        child_products: boxes(&own, |state| (state.product.code(), state.product.words()), ticked),
+        mfa: choices(&MFA, &typed("mfa_policy", set.mfa_policy.code())),
+        token_days: typed("token_days", &set.token_days_max.to_string()),
         admins: choices(&ADMINS, set.admin_mode.code()),
         admin_words: ADMINS.iter().find(|(word, _)| *word == set.admin_mode.code()).map_or("", |(_, words)| *words),
         visible: boxes(&costs, |cost| (cost.code(), cost_words(cost)), |cost| set.visible_costs.has(cost)),
@@ -210,7 +219,7 @@ pub(super) async fn after(visitor: &Visitor, org: &Org, done: &str, result: Resu
         Ok(()) => go(&format!("/o/{}/settings?done={done}", org.id)),
         Err(failure) => {
             let (status, says) = mendable(failure)?;
-            settings_page(visitor, org, status, says).await
+            settings_page(visitor, org, status, says, &Fields::default()).await
         }
     }
 }
@@ -218,8 +227,13 @@ pub(super) async fn after(visitor: &Visitor, org: &Org, done: &str, result: Resu
 async fn change(visitor: Visitor, Path(org): Path<String>, Form(fields): Form<Fields>) -> Answer {
     visitor.check_csrf(fields.get("csrf"))?;
     let org = org_of(&visitor, &org).await?;
-    let result = save(&visitor, org.id, &fields).await;
-    after(&visitor, &org, "saved", result).await
+    match save(&visitor, org.id, &fields).await {
+        Ok(()) => go(&format!("/o/{}/settings?done=saved", org.id)),
+        Err(failure) => {
+            let (status, says) = mendable(failure)?;
+            settings_page(&visitor, &org, status, says, &fields).await
+        }
+    }
 }
 
 async fn save(visitor: &Visitor, org: OrgId, fields: &Fields) -> Result<(), Failure> {

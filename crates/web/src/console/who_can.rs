@@ -9,11 +9,12 @@ use super::policies::{place_name, place_names};
 use super::policy_form::read_json;
 use crate::Web;
 use crate::auth::Visitor;
+use crate::problem::PageFailure;
 use access::Action;
 use access::policy::Effect;
 use app::policies::{self, Explanation, Reason};
 use app::rows::Org;
-use app::{Cx, Failure, orgs, people};
+use app::{Cx, Failure, Kind, orgs, people};
 use askama::Template;
 use axum::Router;
 use axum::extract::{Form, Path, Query};
@@ -75,6 +76,7 @@ async fn answer(visitor: &Visitor, org: &Org, fields: &Fields) -> Answer {
     let cx = &visitor.0.cx;
     let (status, says, found) = match explain(cx, org, fields).await {
         Ok(found) => (StatusCode::OK, Says::default(), found),
+        Err(failure) if failure.kind == Kind::Forbidden => return Err(PageFailure(failure)),
         Err(failure) => {
             let (status, says) = mendable(failure)?;
             (status, says, Vec::new())
