@@ -156,6 +156,33 @@ pub async fn list(
     Ok(audit::below(&mut tx, org, before, filter, limit.clamp(1, PAGE_MAX)).await?)
 }
 
+/// Whether a user belongs above `org`: whoever reads the log there is not told more of him.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn stands_above(cx: &Cx, org: OrgId, user: UserId) -> Result<bool, Failure> {
+    let grant = cx.allow(Action::AuditRead, org).await?;
+    let place = cx.place(org).await?;
+    let mut tx = cx.app.store.read(&grant).await?;
+    let actor = crate::cx::actor_of(&cx.app, &mut tx, user).await?;
+    Ok(actor.memberships().iter().any(|member| *member != org && place.is_at_or_below(*member)))
+}
+
+/// Entries as CSV: what people wrote is never read as a formula.
+#[must_use]
+pub fn csv(events: &[AuditEvent]) -> String {
+    let mut out = String::from("seq,at,actor,organisation,path,action,target,outcome,reason,context,detail,hash\n");
+    for event in events {
+        let at = base::period::format_instant(event.at_us);
+        let org = event.org.to_string();
+        let texts = [&event.actor, &org, &event.path, &event.action, &event.target, &event.outcome];
+        let more = [&event.reason, &event.context_json, &event.detail_json, &event.hash];
+        let cells: Vec<String> = texts.into_iter().chain(more).map(|text| papers::text_cell(text)).collect();
+        out.push_str(&format!("{},{at},{}\n", event.seq, cells.join(",")));
+    }
+    out
+}
+
 /// Everything at `org` and below that fits the filter, newest first, for a file.
 ///
 /// # Errors

@@ -171,9 +171,23 @@ impl Cx {
     /// Whether the actor may do `action` at `org`: for menus and buttons. Nothing is logged, nothing granted.
     /// An act that only wants a fresh proof is shown: the proof is asked for when it is done.
     pub async fn may(&self, action: Action, org: OrgId) -> bool {
+        self.may_ask(Ask::of(action), org).await
+    }
+
+    /// The same for a single thing or a part of a product.
+    pub async fn may_ask(&self, ask: Ask<'_>, org: OrgId) -> bool {
         let Some(actor) = &self.actor else { return true };
         let Ok(place) = self.place(org).await else { return false };
-        matches!(decide(actor, &Ask::of(action), &place, &self.now()), Ok(_) | Err(Denied::StepUp(_)))
+        matches!(decide(actor, &ask, &place, &self.now()), Ok(_) | Err(Denied::StepUp(_)))
+    }
+
+    /// Whether the actor may do `action` at a child of `org` about which nothing else is said.
+    pub async fn may_below(&self, action: Action, org: OrgId) -> bool {
+        let Some(actor) = &self.actor else { return true };
+        let Ok(place) = self.place(org).await else { return false };
+        let mut below = Place::clone(&place);
+        below.path.push(OrgId(0));
+        matches!(decide(actor, &Ask::of(action), &below, &self.now()), Ok(_) | Err(Denied::StepUp(_)))
     }
 
     /// The circumstances at this moment.

@@ -190,6 +190,29 @@ pub async fn visible_parent(cx: &Cx, org: &Org) -> Result<Option<Org>, Failure> 
     }
 }
 
+/// The organisations above `org` that the actor may see, root first: the way back up.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn visible_path(cx: &Cx, org: OrgId) -> Result<Vec<Org>, Failure> {
+    let mut found = Vec::new();
+    for above in cx.place(org).await?.path.iter().copied().filter(|above| *above != org) {
+        if cx.may(Action::OrgRead, above).await {
+            found.push(get(cx, above).await?);
+        }
+    }
+    Ok(found)
+}
+
+/// The level of `org`, the root being 1.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn depth(cx: &Cx, org: OrgId) -> Result<usize, Failure> {
+    cx.allow(Action::OrgRead, org).await?;
+    Ok(cx.place(org).await?.path.len())
+}
+
 /// Direct children by name, after the one at `after` (name and id of the last one before).
 ///
 /// # Errors

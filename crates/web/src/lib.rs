@@ -65,14 +65,23 @@ pub fn router(web: Web) -> Router {
         .with_state(web)
 }
 
-/// The page that a form's path belongs to: `/o/{org}/{page}`, or the path itself outside of organisations.
+/// The page that a form's path belongs to: `/o/{org}/{page}`, with the one thing that the page is about if it
+/// has one; the path itself outside of organisations.
 fn page_of(path: &str) -> String {
-    let parts: Vec<&str> = path.split('/').take(4).collect();
+    let parts: Vec<&str> = path.split('/').collect();
+    let about_one = matches!(parts.get(3), Some(&("people" | "groups" | "policies")))
+        && parts.get(4).is_some_and(|part| part.contains('_'));
+    let parts = &parts[..parts.len().min(if about_one { 5 } else { 4 })];
     match path {
         _ if path.starts_with("/o/") => parts.join("/"),
         _ if path.starts_with("/me/factors") => "/me/factors".to_owned(),
         _ => path.to_owned(),
     }
+}
+
+/// An address as the value of a query.
+fn encoded(address: &str) -> String {
+    percent_encoding::utf8_percent_encode(address, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
 async fn ready(State(web): State<Web>) -> Response {
@@ -120,7 +129,10 @@ async fn guard(request: Request<Body>, next: Next) -> Response {
         return (StatusCode::FORBIDDEN, "a change must come from this site\n").into_response();
     }
     let is_asset = request.uri().path().starts_with("/assets/");
-    let page = page_of(request.uri().path());
+    let page = match request.uri().path_and_query() {
+        Some(whole) if !is_change => encoded(whole.as_str()),
+        _ => page_of(request.uri().path()),
+    };
     let mut response = next.run(request).await;
     if response.extensions().get::<problem::WantsProof>().is_some()
         && let Ok(value) = HeaderValue::from_str(&format!("/prove?next={page}"))
@@ -145,4 +157,22 @@ async fn guard(request: Request<Body>, next: Next) -> Response {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::page_of;
+
+    #[test]
+    fn a_form_belongs_to_a_page() {
+        for (path, page) in [
+            ("/o/org_1/people/usr_2/policies", "/o/org_1/people/usr_2"),
+            ("/o/org_1/people/invite", "/o/org_1/people"),
+            ("/o/org_1/settings/products", "/o/org_1/settings"),
+            ("/o/org_1/sources/acc_1/test", "/o/org_1/sources"),
+            ("/me/password", "/me/password"),
+        ] {
+            assert_eq!(page_of(path), page);
+        }
+    }
 }

@@ -1,81 +1,133 @@
-//! The audit log: who did what, and whether the chain is sound.
+//! The audit log: who did what from where, whether it was allowed, what changed, and whether the chain is
+//! sound; and the same as a file.
 
+use super::audit_entry::{Entry, Namer, entry, shown_path};
+use super::fields::{Fields, day, query_value};
 use super::frame::{
-    Answer, Empty, Menu, NavItem, Page, TREE_TABS, instant, name_of, org_names, org_of, show, tabs, user_names,
+    Answer, Choice, Empty, Menu, NavItem, Page, Says, TREE_TABS, choices, may, mendable, org_names, org_of, show_with,
+    tabs, user_names,
 };
 use crate::Web;
 use crate::auth::Visitor;
 use crate::problem::PageFailure;
-use app::rows::{AuditEvent, AuditFilter, Org};
-use app::{audit, orgs};
+use access::Action;
+use app::rows::{AuditFilter, Org};
+use app::{Failure, audit, orgs};
 use askama::Template;
 use axum::Router;
-use axum::extract::{Path, Query};
-use axum::routing::get;
-use base::OrgId;
-use serde::Deserialize;
-use std::collections::BTreeMap;
+use axum::extract::{Form, Path, Query};
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
 
-/// Entries on the page.
-const ENTRIES_MAX: i64 = 500;
+/// Entries on a page.
+const PAGE: usize = 100;
 
 pub(super) fn router() -> Router<Web> {
-    Router::new().route("/o/{org}/audit", get(list))
+    Router::new().route("/o/{org}/audit", get(list)).route("/o/{org}/audit/export/{form}", post(export))
 }
 
-struct EventRow {
-    seq: i64,
-    at: String,
-    actor: String,
-    org: String,
-    action: String,
-    target: String,
-    detail: String,
-}
+const OUTCOMES: [(&str, &str); 3] = [("", "any outcome"), ("allow", "done"), ("deny", "refused")];
 
 #[derive(Template)]
 #[template(path = "console/audit.html")]
 struct AuditPage {
     page: Page,
     tabs: Vec<NavItem>,
+    says: Says,
     /// What the check of the whole chain found; empty below the root.
     chain: String,
     chain_broken: bool,
-    filter: String,
-    rows: Vec<EventRow>,
+    base: String,
+    query: Fields,
+    actors: Vec<Choice>,
+    outcomes: Vec<Choice>,
+    is_filtered: bool,
+    rows: Vec<Entry>,
+    next_href: String,
+    first_href: String,
+    /// Whether the visitor may take the log along; then where.
+    exports: bool,
+    filter_query: String,
     empty: Empty,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct AuditQuery {
-    q: String,
+/// The filter of an address.
+fn filter(org: &Org, query: &Fields) -> Result<AuditFilter, Failure> {
+    let since_us = match query.get("since") {
+        "" => 0,
+        text => day("since", text, &org.zone)?.start_us,
+    };
+    let text = |name: &str| query.get(name).trim().to_owned();
+    Ok(AuditFilter {
+        action: text("action"),
+        actor: text("actor"),
+        target: text("target"),
+        outcome: text("outcome"),
+        since_us,
+    })
 }
 
-async fn list(visitor: Visitor, Path(org): Path<String>, Query(query): Query<AuditQuery>) -> Answer {
+const FILTERS: [&str; 5] = ["action", "actor", "target", "outcome", "since"];
+
+/// The filter as it stands in an address.
+fn filter_query(query: &Fields) -> String {
+    let set = FILTERS.iter().filter(|name| !query.get(name).is_empty());
+    set.map(|name| format!("{name}={}", query_value(query.get(name)))).collect::<Vec<_>>().join("&")
+}
+
+async fn list(visitor: Visitor, Path(org): Path<String>, Query(query): Query<Fields>) -> Answer {
     let org = org_of(&visitor, &org).await?;
     let cx = &visitor.0.cx;
-    let events = audit::list(cx, org.id, 0, &AuditFilter::default(), ENTRIES_MAX).await?;
-    let names = org_names(&orgs::subtree(cx, org.id).await?);
-    let users = user_names(&visitor, org.id).await;
-    let (chain, chain_broken) = chain(&visitor, &org).await?;
-    let mut rows: Vec<EventRow> = events.iter().map(|event| row(event, &users, &names)).collect();
-    let filter = query.q.trim().to_lowercase();
-    rows.retain(|row| matches(row, &filter));
-    let empty = if filter.is_empty() {
-        Empty::nothing_yet("Acts at this organisation and below are written here.", "", "")
-    } else {
-        Empty::nothing_matches(&format!("{:?}", query.q.trim()), format!("/o/{}/audit", org.id))
+    let before: i64 = query.get("before").parse().unwrap_or_default();
+    let (status, says, wanted) = match filter(&org, &query) {
+        Ok(wanted) => (StatusCode::OK, Says::default(), wanted),
+        Err(failure) => {
+            let (status, says) = mendable(failure)?;
+            (status, says, AuditFilter::default())
+        }
     };
-    show(&AuditPage {
+    let mut events = audit::list(cx, org.id, before, &wanted, PAGE as i64 + 1).await?;
+    let more = events.len() > PAGE;
+    events.truncate(PAGE);
+    let users = user_names(&visitor, org.id).await;
+    let mut actors =
+        vec![Choice::new("", "anybody", query.get("actor")), Choice::new("system", "system", query.get("actor"))];
+    actors.extend(users.iter().map(|(id, name)| Choice::new(id, name, query.get("actor"))));
+    actors[2..].sort_by_key(|choice| choice.label.to_lowercase());
+    let mut namer = Namer::new(org.id, users, org_names(&orgs::subtree(cx, org.id).await?));
+    let mut rows = Vec::new();
+    for event in &events {
+        let actor = namer.actor(cx, &event.actor).await;
+        rows.push(entry(event, actor, &namer));
+    }
+    let base = format!("/o/{}/audit", org.id);
+    let filters = filter_query(&query);
+    let address = |more: String| [base.clone(), [filters.clone(), more].join("&")].join("?");
+    let next = events.last().filter(|_| more).map(|event| address(format!("before={}", event.seq)));
+    let (chain, chain_broken) = chain(&visitor, &org).await?;
+    let page = AuditPage {
         page: Page::at(&visitor, &org, Menu::Tree, "Audit log").await,
         tabs: tabs(cx, org.id, TREE_TABS, "audit").await,
+        says,
         chain,
         chain_broken,
-        filter: query.q,
+        actors,
+        outcomes: choices(&OUTCOMES, query.get("outcome")),
+        is_filtered: !filters.is_empty(),
         rows,
-        empty,
-    })
+        next_href: next.unwrap_or_default(),
+        first_href: if before > 0 { address(String::new()) } else { String::new() },
+        exports: may(cx, Action::AuditExport, org.id).await,
+        empty: match filters.is_empty() {
+            true => Empty::nothing_yet("Acts at this organisation and below are written here.", "", ""),
+            false => Empty::nothing_matches("the filter", base.clone()),
+        },
+        filter_query: filters,
+        base,
+        query,
+    };
+    show_with(status, &page)
 }
 
 /// The chain runs through the whole realm: it is checked where the whole of it may be read.
@@ -89,20 +141,29 @@ async fn chain(visitor: &Visitor, org: &Org) -> Result<(String, bool), PageFailu
     })
 }
 
-fn row(event: &AuditEvent, users: &BTreeMap<String, String>, names: &BTreeMap<OrgId, String>) -> EventRow {
-    EventRow {
-        seq: event.seq,
-        at: instant(event.at_us),
-        actor: name_of(users, &event.actor),
-        org: names.get(&event.org).cloned().unwrap_or_else(|| event.org.to_string()),
-        action: event.action.clone(),
-        target: event.target.clone(),
-        detail: event.detail_json.clone(),
+/// The log as a file. Taking it along is written into it, so that it is no mere look.
+async fn export(
+    visitor: Visitor,
+    Path((org, form)): Path<(String, String)>,
+    Query(query): Query<Fields>,
+    Form(fields): Form<Fields>,
+) -> Answer {
+    visitor.check_csrf(fields.get("csrf"))?;
+    let org = org_of(&visitor, &org).await?;
+    if !["csv", "jsonl"].contains(&form.as_str()) {
+        return Err(PageFailure(Failure::not_found("file")));
     }
-}
-
-/// Whether a part of the entry holds the filter's text. The filter is in lower case.
-fn matches(row: &EventRow, filter: &str) -> bool {
-    let parts = [&row.actor, &row.org, &row.action, &row.target, &row.detail];
-    parts.iter().any(|part| part.to_lowercase().contains(filter))
+    let mut events = audit::export(&visitor.0.cx, org.id, &filter(&org, &query)?).await?;
+    for event in &mut events {
+        event.path = shown_path(&event.path, org.id).to_owned();
+    }
+    let (content_type, body) = match form.as_str() {
+        "csv" => ("text/csv; charset=utf-8", audit::csv(&events)),
+        _ => {
+            let lines: Result<Vec<String>, _> = events.iter().map(serde_json::to_string).collect();
+            ("application/x-ndjson", lines?.into_iter().map(|line| line + "\n").collect())
+        }
+    };
+    let name = format!("attachment; filename=\"audit-{}.{form}\"", org.slug);
+    Ok(([(header::CONTENT_TYPE, content_type.to_owned()), (header::CONTENT_DISPOSITION, name)], body).into_response())
 }

@@ -1,9 +1,12 @@
 //! The frame of every page: who is signed in, where he stands, the side menu; and the small views that
 //! many pages share.
 
+use super::nav::nav;
+pub(super) use super::nav::{Menu, PEOPLE_TABS, STORAGE_TABS, TREE_TABS, USAGE_TABS, tabs};
 use crate::Web;
 use crate::auth::Visitor;
 use crate::problem::{PageFailure, status_of};
+use access::tree::OrgState;
 use access::{Action, Builtin, PolicyRef};
 use app::orgs::Mine;
 use app::rows::Org;
@@ -18,49 +21,6 @@ use std::str::FromStr;
 /// What a handler gives back.
 pub(super) type Answer = Result<Response, PageFailure>;
 
-/// The entries of the side menu.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Menu {
-    Overview,
-    Usage,
-    Papers,
-    Prices,
-    Tree,
-    People,
-    Keys,
-    Sources,
-    Me,
-}
-
-/// Entry, last part of its path, label, and the action without which it is absent.
-const MENU: [(Menu, &str, &str, Action); 8] = [
-    (Menu::Overview, "overview", "Overview", Action::UsageRead),
-    (Menu::Usage, "usage", "Usage", Action::UsageRead),
-    (Menu::Papers, "papers", "Statements and invoices", Action::InvoiceRead),
-    (Menu::Prices, "prices", "Prices", Action::RuleRead),
-    (Menu::Tree, "tree", "Organisations", Action::OrgRead),
-    (Menu::People, "people", "People", Action::UserRead),
-    (Menu::Keys, "keys", "Access keys", Action::S3ManageKeys),
-    (Menu::Sources, "sources", "S3 accounts", Action::SourceRead),
-];
-
-/// Pages that share one menu entry: last part of the path, label, action.
-pub(super) type Tabs = [(&'static str, &'static str, Action)];
-
-/// The tabs of the organisation pages.
-pub(super) const TREE_TABS: &Tabs = &[
-    ("tree", "Organisations", Action::OrgRead),
-    ("children", "Children", Action::OrgListChildren),
-    ("audit", "Audit log", Action::AuditRead),
-];
-
-/// The tabs of the storage pages.
-pub(super) const STORAGE_TABS: &Tabs = &[
-    ("sources", "Accounts", Action::SourceRead),
-    ("buckets", "Buckets", Action::SourceRead),
-    ("quarantine", "Quarantine", Action::SourceRead),
-];
-
 /// A link of a menu or a row of tabs.
 pub(super) struct NavItem {
     pub(super) href: String,
@@ -74,6 +34,8 @@ pub(super) struct Page {
     pub(super) user_name: String,
     pub(super) org_name: String,
     pub(super) org_id: String,
+    /// The organisations above it that the visitor may see, root first: name and address.
+    pub(super) above: Vec<(String, String)>,
     pub(super) nav: Vec<NavItem>,
     pub(super) csrf: String,
 }
@@ -81,11 +43,13 @@ pub(super) struct Page {
 impl Page {
     /// A page about an organisation.
     pub(super) async fn at(visitor: &Visitor, org: &Org, current: Menu, title: &str) -> Self {
+        let above = orgs::visible_path(&visitor.0.cx, org.id).await.unwrap_or_default();
         Self {
             title: title.to_owned(),
             user_name: visitor.0.user.display_name.clone(),
             org_name: org.name.clone(),
             org_id: org.id.to_string(),
+            above: above.into_iter().map(|org| (org.name, format!("/o/{}/overview", org.id))).collect(),
             nav: nav(visitor, Some(org), current).await,
             csrf: visitor.0.csrf.clone(),
         }
@@ -101,6 +65,7 @@ impl Page {
             user_name: visitor.0.user.display_name.clone(),
             org_name: String::new(),
             org_id: String::new(),
+            above: Vec::new(),
             nav: nav(visitor, None, Menu::Me).await,
             csrf: visitor.0.csrf.clone(),
         })
@@ -113,6 +78,7 @@ impl Page {
             user_name: String::new(),
             org_name: String::new(),
             org_id: String::new(),
+            above: Vec::new(),
             nav: Vec::new(),
             csrf: String::new(),
         }
@@ -122,38 +88,6 @@ impl Page {
 /// Whether the visitor may do `action` at `org`. Only for what a page shows; each use case checks again.
 pub(super) async fn may(cx: &Cx, action: Action, org: OrgId) -> bool {
     cx.may(action, org).await
-}
-
-/// The side menu: what the visitor's roles at `org` allow, and his own page.
-pub(super) async fn nav(visitor: &Visitor, org: Option<&Org>, current: Menu) -> Vec<NavItem> {
-    let mut items = Vec::new();
-    if let Some(org) = org {
-        let mut known: BTreeMap<Action, bool> = BTreeMap::new();
-        for (menu, path, label, action) in MENU {
-            let allowed = match known.get(&action) {
-                Some(allowed) => *allowed,
-                None => may(&visitor.0.cx, action, org.id).await,
-            };
-            known.insert(action, allowed);
-            let has_seller = org.parent.is_some() || menu != Menu::Prices;
-            if allowed && has_seller {
-                items.push(NavItem { href: format!("/o/{}/{path}", org.id), label, current: menu == current });
-            }
-        }
-    }
-    items.push(NavItem { href: "/me".to_owned(), label: "My page", current: current == Menu::Me });
-    items
-}
-
-/// The row of tabs above pages that share a menu entry.
-pub(super) async fn tabs(cx: &Cx, org: OrgId, list: &Tabs, current: &str) -> Vec<NavItem> {
-    let mut items = Vec::new();
-    for &(path, label, action) in list {
-        if may(cx, action, org).await {
-            items.push(NavItem { href: format!("/o/{org}/{path}"), label, current: path == current });
-        }
-    }
-    items
 }
 
 /// The highest organisation that the visitor runs; `None` for somebody who is only a member.
@@ -192,13 +126,32 @@ pub(super) fn go(path: &str) -> Answer {
     Ok(Redirect::to(path).into_response())
 }
 
-/// A failure that the person can mend is said in the form, with his entry kept; any other is a page.
+/// A failure that the person can mend is said in the form, with his entry kept, and so is what he may not do;
+/// any other is a page.
 pub(super) fn mendable(failure: Failure) -> Result<(StatusCode, Says), PageFailure> {
     match failure.kind {
-        Kind::Invalid | Kind::Conflict | Kind::Upstream | Kind::TooMany => {
-            Ok((status_of(failure.kind), Says::bad(failure.text)))
+        // Who must set up a second factor first is sent there.
+        Kind::Forbidden if failure.code == Some("mfa_required") => Err(PageFailure(failure)),
+        Kind::Invalid | Kind::Conflict | Kind::Forbidden | Kind::Upstream | Kind::TooMany => {
+            Ok((status_of(failure.kind), Says::bad(in_words(&failure))))
         }
         _ => Err(PageFailure(failure)),
+    }
+}
+
+/// A failure as a sentence: the code before it is for programs.
+fn in_words(failure: &Failure) -> String {
+    let code = failure.code.unwrap_or_default();
+    let Some(rest) = failure.text.strip_prefix(code).and_then(|rest| rest.strip_prefix(": ")) else {
+        return failure.text.clone();
+    };
+    let mut letters = rest.chars();
+    let rest: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
+    match code {
+        "last_organization_admin" => {
+            format!("Nobody who can sign in would be left to run the organisation. {rest}.")
+        }
+        _ => format!("{rest}."),
     }
 }
 
@@ -288,6 +241,16 @@ pub(super) fn instant(at_us: i64) -> String {
     base::period::format_instant(whole).replace('T', " ").replace('Z', " UTC")
 }
 
+/// The state of an organisation, for people.
+pub(super) fn state_words(state: OrgState) -> &'static str {
+    match state {
+        OrgState::Active => "active",
+        OrgState::Suspended => "suspended",
+        OrgState::PendingDeletion => "to be deleted",
+        OrgState::Deleted => "deleted",
+    }
+}
+
 /// Names of the organisations of a subtree.
 pub(super) fn org_names(tree: &[Org]) -> BTreeMap<OrgId, String> {
     tree.iter().map(|org| (org.id, org.name.clone())).collect()
@@ -324,11 +287,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_menu_has_eight_entries_at_most() {
-        assert!(MENU.len() <= 8);
-    }
-
-    #[test]
     fn months_begin_with_the_running_one_and_hold_the_chosen() {
         let now_us = base::period::parse_instant("2026-11-05T00:00:00Z").unwrap();
         let check = |chosen: &str, first: &str, count: usize| {
@@ -338,6 +296,13 @@ mod tests {
         check("", "2026-11", 13);
         check("2026-10", "2026-11", 13);
         check("2020-01", "2020-01", 14);
+    }
+
+    #[test]
+    fn failures_are_sentences() {
+        let failure = Failure::conflict("has_children: delete or move what lies below first").coded("has_children");
+        assert_eq!(in_words(&failure), "Delete or move what lies below first.");
+        assert_eq!(in_words(&Failure::conflict("name: \"x\" is taken")), "name: \"x\" is taken");
     }
 
     #[test]

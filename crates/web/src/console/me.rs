@@ -1,46 +1,32 @@
-//! My page: my roles, my keys, my tokens, my buckets, my usage of this month.
+//! My page: what I was given, my keys, my buckets, my usage of this month.
 
 use super::figures::{CUT, FigureRow, HEADS, Sums, question};
-use super::frame::{Answer, Choice, Empty, Page, Says, go, instant, mendable, own_url, parse, show, show_with};
+use super::frame::{Answer, Choice, Empty, NavItem, Page, Says, mendable, parse, show_with};
 use super::keys::{Example, KeyRow, examples, key_row, receipt};
+use super::nav::own_tabs;
 use crate::Web;
 use crate::auth::Visitor;
 use crate::problem::PageFailure;
 use app::orgs::Mine;
-use app::rows::{AccessKey, Org, Token};
+use app::rows::{AccessKey, Org};
 use app::s3_session::{self, Bucket};
-use app::tokens::{self, NewToken};
-use app::{Cx, Failure, keys, orgs};
+use app::{Cx, keys, orgs};
 use askama::Template;
 use axum::Router;
-use axum::extract::{Form, Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Form, State};
+use axum::http::StatusCode;
 use axum::routing::{get, post};
-use base::{OrgId, TokenId};
+use base::OrgId;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
 pub(super) fn router() -> Router<Web> {
-    Router::new()
-        .route("/me", get(me))
-        .route("/me/keys", post(create_key))
-        .route("/me/tokens", post(create_token))
-        .route("/me/tokens/{token}/revoke", post(revoke_token))
+    Router::new().route("/me", get(me)).route("/me/keys", post(create_key))
 }
 
 struct RoleRow {
     role: String,
     org: String,
-}
-
-struct TokenRow {
-    name: String,
-    made: String,
-    ends: String,
-    /// `live`, `revoked`, `expired`.
-    state: &'static str,
-    live: bool,
-    revoke_href: String,
 }
 
 struct BucketRow {
@@ -54,14 +40,13 @@ struct BucketRow {
 struct Entry {
     key_org: String,
     key_name: String,
-    token_name: String,
-    token_days: String,
 }
 
 #[derive(Template)]
 #[template(path = "console/me.html")]
 struct MePage {
     page: Page,
+    tabs: Vec<NavItem>,
     says: Says,
     name: String,
     email: String,
@@ -71,7 +56,6 @@ struct MePage {
     keys: Vec<KeyRow>,
     back: &'static str,
     orgs: Vec<Choice>,
-    tokens: Vec<TokenRow>,
     buckets: Vec<BucketRow>,
     bucket_faults: Vec<String>,
     basis: Vec<String>,
@@ -87,15 +71,13 @@ struct MePage {
 }
 
 async fn me(State(web): State<Web>, visitor: Visitor) -> Answer {
-    let entry = Entry { token_days: "90".to_owned(), ..Entry::default() };
-    me_page(&web, &visitor, StatusCode::OK, Says::default(), entry).await
+    me_page(&web, &visitor, StatusCode::OK, Says::default(), Entry::default()).await
 }
 
 async fn me_page(web: &Web, visitor: &Visitor, status: StatusCode, says: Says, entry: Entry) -> Answer {
     let cx = &visitor.0.cx;
     let mine = orgs::mine(cx).await?;
     let keys = keys::mine(cx).await?;
-    let tokens = tokens::mine(cx).await?;
     let names = names(cx, &mine, &keys).await;
     let users = BTreeMap::from([(visitor.0.user.id.to_string(), visitor.0.user.display_name.clone())]);
     let (rows, basis) = my_usage(cx, &mine).await?;
@@ -104,6 +86,7 @@ async fn me_page(web: &Web, visitor: &Visitor, status: StatusCode, says: Says, e
         mine.iter().map(|mine| Choice::new(mine.org.id.to_string(), &mine.org.name, &entry.key_org)).collect();
     let page = MePage {
         page: Page::own(visitor, "My page").await?,
+        tabs: own_tabs("/me"),
         says,
         name: visitor.0.user.display_name.clone(),
         email: visitor.0.user.email.clone(),
@@ -114,7 +97,6 @@ async fn me_page(web: &Web, visitor: &Visitor, status: StatusCode, says: Says, e
         keys: keys.iter().map(|key| key_row(key, &users, &names)).collect(),
         back: "me",
         orgs: choices,
-        tokens: tokens.iter().map(|token| token_row(token, cx.now_us())).collect(),
         buckets,
         bucket_faults,
         basis,
@@ -146,22 +128,6 @@ async fn names(cx: &Cx, mine: &[Mine], keys: &[AccessKey]) -> BTreeMap<OrgId, St
         names.insert(key.org, name);
     }
     names
-}
-
-fn token_row(token: &Token, now_us: i64) -> TokenRow {
-    let state = match token.revoked_us {
-        Some(_) => "revoked",
-        None if token.expires_us <= now_us => "expired",
-        None => "live",
-    };
-    TokenRow {
-        name: token.name.clone(),
-        made: instant(token.created_us),
-        ends: instant(token.expires_us),
-        state,
-        live: state == "live",
-        revoke_href: format!("/me/tokens/{}/revoke", token.id),
-    }
 }
 
 /// A row for each organisation at which the visitor used something this month.
@@ -231,103 +197,8 @@ async fn create_key(State(web): State<Web>, visitor: Visitor, Form(form): Form<K
         }
         Err(failure) => {
             let (status, says) = mendable(failure)?;
-            let entry =
-                Entry { key_org: form.org, key_name: form.name, token_days: "90".to_owned(), ..Entry::default() };
+            let entry = Entry { key_org: form.org, key_name: form.name };
             me_page(&web, &visitor, status, says, entry).await
         }
-    }
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct TokenForm {
-    csrf: String,
-    name: String,
-    days: String,
-}
-
-/// The receipt of a token: the one time that it is shown.
-#[derive(Template)]
-#[template(path = "console/token_receipt.html")]
-struct TokenPage {
-    page: Page,
-    name: String,
-    secret: String,
-    ends: String,
-    url: String,
-}
-
-async fn create_token(
-    State(web): State<Web>,
-    visitor: Visitor,
-    headers: HeaderMap,
-    Form(form): Form<TokenForm>,
-) -> Answer {
-    visitor.check_csrf(&form.csrf)?;
-    match make_token(&visitor.0.cx, &form).await {
-        Ok((token, secret)) => show(&TokenPage {
-            page: Page::own(&visitor, "API token").await?,
-            name: token.name,
-            secret,
-            ends: instant(token.expires_us),
-            url: own_url(&web, &headers),
-        }),
-        Err(failure) => {
-            let (status, says) = mendable(failure)?;
-            let entry = Entry { token_name: form.name, token_days: form.days, ..Entry::default() };
-            me_page(&web, &visitor, status, says, entry).await
-        }
-    }
-}
-
-async fn make_token(cx: &Cx, form: &TokenForm) -> Result<(Token, String), Failure> {
-    let wrong = |_| Failure::invalid("days", &form.days, "must be 1 to 365");
-    let days = form.days.trim().parse::<i64>().map_err(wrong)?;
-    tokens::create(cx, NewToken::whole(&form.name, days)).await
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct RevokeForm {
-    csrf: String,
-}
-
-async fn revoke_token(visitor: Visitor, Path(token): Path<String>, Form(form): Form<RevokeForm>) -> Answer {
-    visitor.check_csrf(&form.csrf)?;
-    let token: TokenId = parse(&token, "token")?;
-    tokens::revoke_own(&visitor.0.cx, token).await?;
-    go("/me")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use base::UserId;
-
-    #[test]
-    fn tokens_say_how_they_stand() {
-        let check = |expires_us: i64, revoked_us: Option<i64>, want: &str| {
-            let token = Token {
-                id: TokenId(1),
-                user: UserId(2),
-                secret_hash: String::new(),
-                name: "ci".to_owned(),
-                created_us: 0,
-                kind: "personal".to_owned(),
-                scope_org: None,
-                actions: vec!["*".to_owned()],
-                prefix: String::new(),
-                proved_us: None,
-                last_used_us: None,
-                revoke_reason: String::new(),
-                created_by: String::new(),
-                expires_us,
-                revoked_us,
-            };
-            assert_eq!(token_row(&token, 100).state, want);
-        };
-        check(200, None, "live");
-        check(100, None, "expired");
-        check(200, Some(50), "revoked");
     }
 }

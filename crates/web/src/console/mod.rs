@@ -4,25 +4,43 @@
 //! money and never keeps a secret: what is shown once stands on a receipt that the POST answers with.
 
 mod audit;
+mod audit_entry;
 mod buckets;
+mod child_new;
 mod children;
+mod cloud;
+mod costs;
+mod ending;
 mod factors;
+mod fields;
 mod figures;
 mod frame;
+mod groups;
 mod keys;
 mod line;
 mod me;
+mod me_sessions;
+mod me_tokens;
+mod moving;
+mod nav;
 mod overview;
 mod paper;
 mod papers;
 mod people;
+mod person;
+mod policies;
+mod policy_edit;
+mod policy_form;
 mod prices;
 mod quarantine;
 mod second_step;
+mod settings;
 mod sign_in;
 mod sources;
+mod tokens;
 mod tree;
 mod usage;
+mod who_can;
 
 use crate::Web;
 use axum::Router;
@@ -36,17 +54,31 @@ pub fn router() -> Router<Web> {
         .merge(factors::router())
         .merge(overview::router())
         .merge(usage::router())
+        .merge(costs::router())
         .merge(papers::router())
         .merge(paper::router())
         .merge(line::router())
         .merge(prices::router())
         .merge(tree::router())
         .merge(children::router())
+        .merge(child_new::router())
+        .merge(settings::router())
+        .merge(moving::router())
+        .merge(ending::router())
         .merge(people::router())
+        .merge(person::router())
+        .merge(groups::router())
+        .merge(policies::router())
+        .merge(policy_edit::router())
+        .merge(who_can::router())
+        .merge(tokens::router())
         .merge(keys::router())
         .merge(sources::router())
         .merge(buckets::router())
+        .merge(cloud::router())
         .merge(quarantine::router())
         .merge(audit::router())
         .merge(me::router())
+        .merge(me_tokens::router())
+        .merge(me_sessions::router())
 }

@@ -1,125 +1,211 @@
-//! People of an organisation: who has which role, who was invited, and the link that is shown once.
+//! People of an organisation: where they are members, what they were given, who was invited, and the link
+//! that is shown once.
 
+use super::fields::Fields;
 use super::frame::{
-    Answer, Choice, Empty, Menu, Page, Says, go, instant, mendable, org_of, own_url, parse, show, show_with,
+    Answer, Choice, Empty, Menu, NavItem, PEOPLE_TABS, Page, Says, choices, go, instant, may, mendable, org_of,
+    own_url, parse, show, show_with, tabs,
 };
 use crate::Web;
 use crate::auth::Visitor;
-use access::PolicyRef;
-use app::people::{self, Given, Person};
+use access::{Action, PolicyRef, Propagate};
+use app::people::{self, Givable, Given, Person};
 use app::rows::{Invitation, Org};
-use app::{Cx, Failure};
+use app::{Cx, Failure, groups};
 use askama::Template;
 use axum::Router;
-use axum::extract::{Form, Path, State};
+use axum::extract::{Form, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
-use base::{OrgId, UserId};
-use serde::Deserialize;
+use base::{InvitationId, OrgId, UserId};
+use std::collections::BTreeMap;
 
 pub(super) fn router() -> Router<Web> {
     Router::new()
         .route("/o/{org}/people", get(list))
         .route("/o/{org}/people/invite", post(invite))
-        .route("/o/{org}/people/{user}/remove", post(remove))
+        .route("/o/{org}/people/invitations/{invitation}/cancel", post(cancel))
 }
+
+/// People on a page.
+const PAGE: usize = 100;
+
+/// How far a policy reaches, in the words of people.
+const REACHES: [(&str, &str); 3] =
+    [("", "as far as the policy usually does"), ("self", "here only"), ("subtree", "here and everything below")];
 
 struct PersonRow {
     name: String,
+    href: String,
     email: String,
+    kind: &'static str,
     state: String,
     active: bool,
-    roles: Vec<String>,
-    /// Where his roles at this very organisation are taken away; empty when he has none here.
-    remove_href: String,
+    members: Vec<String>,
+    given: Vec<String>,
+    groups: Vec<String>,
 }
 
 struct InvitationRow {
     email: String,
-    role: String,
+    policy: String,
+    reach: &'static str,
     made: String,
     ends: String,
+    cancel_href: String,
 }
 
 #[derive(Template)]
 #[template(path = "console/people.html")]
 struct PeoplePage {
     page: Page,
+    tabs: Vec<NavItem>,
     says: Says,
     people: Vec<PersonRow>,
+    count: usize,
+    first_href: String,
+    next_href: String,
     invitations: Vec<InvitationRow>,
+    invites: bool,
     invite_href: String,
-    roles: Vec<Choice>,
+    policies: Vec<Choice>,
+    sentences: Vec<Givable>,
+    reaches: Vec<Choice>,
     email: String,
     empty: Empty,
 }
 
-async fn list(visitor: Visitor, Path(org): Path<String>) -> Answer {
-    let org = org_of(&visitor, &org).await?;
-    people_page(&visitor, &org, StatusCode::OK, Says::default(), InviteForm::default()).await
+/// What somebody is, for people.
+pub(super) fn kind_words(kind: &str) -> &'static str {
+    if kind == "service" { "service" } else { "person" }
 }
 
-async fn people_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Says, entry: InviteForm) -> Answer {
-    let cx = &visitor.0.cx;
-    let found = people::list(cx, org.id).await?;
-    let invited = people::invitations(cx, org.id).await?;
-    let page = PeoplePage {
-        page: Page::at(visitor, org, Menu::People, "People").await,
-        says,
-        people: found.iter().map(|person| person_row(person, org.id)).collect(),
-        invitations: invited.iter().map(invitation_row).collect(),
-        invite_href: format!("/o/{}/people/invite", org.id),
-        roles: roles(cx, org.id, &entry.role).await,
-        email: entry.email,
-        empty: Empty::nothing_yet("Nobody has a role here. The form below invites the first person.", "", ""),
-    };
-    show_with(status, &page)
-}
-
-fn person_row(person: &Person, org: OrgId) -> PersonRow {
-    let is_member_here = person.memberships.iter().any(|(place, ..)| *place == org);
-    let member = |(_, name, _): &(OrgId, String, String)| format!("member of {name}");
-    let words = |given: &Given| format!("{} at {}", given.name, given.org_name);
-    let roles = person.memberships.iter().map(member).chain(person.given.iter().map(words)).collect();
-    PersonRow {
-        name: person.user.display_name.clone(),
-        email: person.user.email.clone(),
-        state: person.user.state.clone(),
-        active: person.user.state == "active",
-        roles,
-        remove_href: if is_member_here { format!("/o/{org}/people/{}/remove", person.user.id) } else { String::new() },
+/// How far, in the words of people.
+pub(super) fn reach_words(reach: Propagate) -> &'static str {
+    match reach {
+        Propagate::Here => "here only",
+        Propagate::Subtree => "and everything below",
     }
 }
 
-fn invitation_row(invitation: &Invitation) -> InvitationRow {
-    InvitationRow {
-        email: invitation.email.clone(),
-        role: policy_words(invitation),
-        made: instant(invitation.created_us),
-        ends: instant(invitation.expires_us),
-    }
+/// The entries of a select of reaches.
+pub(super) fn reaches(chosen: &str) -> Vec<Choice> {
+    choices(&REACHES, chosen)
 }
 
-/// Name of the policy that an invitation gives.
-fn policy_words(invitation: &Invitation) -> String {
-    match invitation.policy {
-        PolicyRef::Builtin(builtin) => builtin.words().to_owned(),
-        PolicyRef::Custom(id) => id.to_string(),
+/// The reach of a form; the usual one of the policy where nothing was chosen.
+pub(super) fn reach_of(fields: &Fields, policy: PolicyRef) -> Result<Propagate, Failure> {
+    match fields.get("reach") {
+        "" => Ok(people::usual_reach(policy)),
+        _ => fields.word("reach", Propagate::from_code),
     }
 }
 
 /// The policies that the visitor may give; the weakest one first, so that nobody makes an admin by a slip.
-async fn roles(cx: &Cx, org: OrgId, chosen: &str) -> Vec<Choice> {
+pub(super) async fn givable(cx: &Cx, org: OrgId) -> Vec<Givable> {
     let found = people::givable(cx, org).await.unwrap_or_default();
-    found.iter().rev().map(|givable| Choice::new(givable.policy.to_string(), &givable.name, chosen)).collect()
+    let (builtin, custom): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|givable| matches!(givable.policy, PolicyRef::Builtin(_)));
+    builtin.into_iter().rev().chain(custom).collect()
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct InviteForm {
-    csrf: String,
-    email: String,
-    role: String,
+/// The entries of a select of policies.
+pub(super) fn policy_choices(found: &[Givable], chosen: &str) -> Vec<Choice> {
+    found.iter().map(|givable| Choice::new(givable.policy.to_string(), &givable.name, chosen)).collect()
+}
+
+/// A policy that was given, in words.
+pub(super) fn given_words(given: &Given) -> String {
+    let via = given.via.as_ref().map(|group| format!(", through the group {group}")).unwrap_or_default();
+    let until = given.not_after_us.map(|at_us| format!(", until {}", instant(at_us))).unwrap_or_default();
+    format!("{} at {} {}{via}{until}", given.name, given.org_name, reach_words(given.propagate))
+}
+
+async fn list(visitor: Visitor, Path(org): Path<String>, Query(query): Query<Fields>) -> Answer {
+    let org = org_of(&visitor, &org).await?;
+    people_page(&visitor, &org, StatusCode::OK, Says::default(), query).await
+}
+
+async fn people_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Says, entry: Fields) -> Answer {
+    let cx = &visitor.0.cx;
+    let found = people::list(cx, org.id).await?;
+    let invited = people::invitations(cx, org.id).await?;
+    let invites = may(cx, Action::UserInvite, org.id).await;
+    let groups = groups_of(cx, org.id).await;
+    let sentences = if invites { givable(cx, org.id).await } else { Vec::new() };
+    let names = sentences.iter().map(|givable| (givable.policy, givable.name.clone())).collect();
+    let first: usize = entry.get("from").parse().unwrap_or_default();
+    let base = format!("/o/{}/people", org.id);
+    let more = found.len() > first.saturating_add(PAGE);
+    let page = PeoplePage {
+        page: Page::at(visitor, org, Menu::People, "People").await,
+        tabs: tabs(cx, org.id, PEOPLE_TABS, "people").await,
+        says,
+        people: found.iter().skip(first).take(PAGE).map(|person| person_row(person, org.id, &groups)).collect(),
+        count: found.len(),
+        first_href: if first > 0 { base.clone() } else { String::new() },
+        next_href: if more { format!("{base}?from={}", first + PAGE) } else { String::new() },
+        invitations: invited.iter().map(|invitation| invitation_row(invitation, &names, invites)).collect(),
+        invites,
+        invite_href: format!("{base}/invite"),
+        policies: policy_choices(&sentences, entry.get("policy")),
+        sentences,
+        reaches: reaches(entry.get("reach")),
+        email: entry.get("email").to_owned(),
+        empty: Empty::nothing_yet("Nobody belongs here. The form below invites the first person.", "", ""),
+    };
+    show_with(status, &page)
+}
+
+/// Names of the groups of `org` that each user is in.
+async fn groups_of(cx: &Cx, org: OrgId) -> BTreeMap<UserId, Vec<String>> {
+    let mut found: BTreeMap<UserId, Vec<String>> = BTreeMap::new();
+    if may(cx, Action::GroupRead, org).await {
+        for detail in groups::list(cx, org).await.unwrap_or_default() {
+            for (user, ..) in &detail.members {
+                found.entry(*user).or_default().push(detail.group.name.clone());
+            }
+        }
+    }
+    found
+}
+
+fn person_row(person: &Person, org: OrgId, groups: &BTreeMap<UserId, Vec<String>>) -> PersonRow {
+    let user = &person.user;
+    let member = |(_, name, state): &(OrgId, String, String)| match state.as_str() {
+        "active" => name.clone(),
+        state => format!("{name} ({state})"),
+    };
+    PersonRow {
+        name: user.display_name.clone(),
+        href: format!("/o/{org}/people/{}", user.id),
+        email: if user.kind == "service" { user.description.clone() } else { user.email.clone() },
+        kind: kind_words(&user.kind),
+        state: user.state.clone(),
+        active: user.state == "active",
+        members: person.memberships.iter().map(member).collect(),
+        given: person.given.iter().map(given_words).collect(),
+        groups: groups.get(&user.id).cloned().unwrap_or_default(),
+    }
+}
+
+fn invitation_row(invitation: &Invitation, names: &BTreeMap<PolicyRef, String>, cancels: bool) -> InvitationRow {
+    let href = format!("/o/{}/people/invitations/{}/cancel", invitation.org, invitation.id);
+    InvitationRow {
+        email: invitation.email.clone(),
+        policy: policy_words(invitation.policy, names),
+        reach: reach_words(invitation.propagate),
+        made: instant(invitation.created_us),
+        ends: instant(invitation.expires_us),
+        cancel_href: if cancels { href } else { String::new() },
+    }
+}
+
+fn policy_words(policy: PolicyRef, names: &BTreeMap<PolicyRef, String>) -> String {
+    match policy {
+        PolicyRef::Builtin(builtin) => builtin.words().to_owned(),
+        PolicyRef::Custom(id) => names.get(&policy).cloned().unwrap_or_else(|| id.to_string()),
+    }
 }
 
 /// The receipt of an invitation: the one time that its link is shown.
@@ -139,20 +225,21 @@ async fn invite(
     visitor: Visitor,
     Path(org): Path<String>,
     headers: HeaderMap,
-    Form(form): Form<InviteForm>,
+    Form(fields): Form<Fields>,
 ) -> Answer {
-    visitor.check_csrf(&form.csrf)?;
+    visitor.check_csrf(fields.get("csrf"))?;
     let org = org_of(&visitor, &org).await?;
-    let (invitation, secret) = match send(&visitor, org.id, &form).await {
+    let (invitation, secret) = match send(&visitor, org.id, &fields).await {
         Ok(sent) => sent,
         Err(failure) => {
             let (status, says) = mendable(failure)?;
-            return people_page(&visitor, &org, status, says, form).await;
+            return people_page(&visitor, &org, status, says, fields).await;
         }
     };
+    let names = givable(&visitor.0.cx, org.id).await.into_iter().map(|found| (found.policy, found.name)).collect();
     show(&InvitedPage {
         page: Page::at(&visitor, &org, Menu::People, "Invitation").await,
-        role: policy_words(&invitation),
+        role: policy_words(invitation.policy, &names),
         email: invitation.email,
         link: format!("{}/join?secret={secret}", own_url(&web, &headers)),
         ends: instant(invitation.expires_us),
@@ -160,26 +247,24 @@ async fn invite(
     })
 }
 
-async fn send(visitor: &Visitor, org: OrgId, form: &InviteForm) -> Result<(Invitation, String), Failure> {
-    let policy = people::parse_policy(&form.role)?;
-    people::invite(&visitor.0.cx, org, &form.email, policy, people::usual_reach(policy)).await
+async fn send(visitor: &Visitor, org: OrgId, fields: &Fields) -> Result<(Invitation, String), Failure> {
+    let policy = people::parse_policy(fields.get("policy"))?;
+    people::invite(&visitor.0.cx, org, fields.get("email"), policy, reach_of(fields, policy)?).await
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct RemoveForm {
-    csrf: String,
-}
-
-async fn remove(visitor: Visitor, Path((org, user)): Path<(String, String)>, Form(form): Form<RemoveForm>) -> Answer {
-    visitor.check_csrf(&form.csrf)?;
+async fn cancel(
+    visitor: Visitor,
+    Path((org, invitation)): Path<(String, String)>,
+    Form(fields): Form<Fields>,
+) -> Answer {
+    visitor.check_csrf(fields.get("csrf"))?;
     let org = org_of(&visitor, &org).await?;
-    let user: UserId = parse(&user, "user")?;
-    match people::remove(&visitor.0.cx, org.id, user).await {
+    let invitation: InvitationId = parse(&invitation, "invitation")?;
+    match people::cancel_invitation(&visitor.0.cx, org.id, invitation).await {
         Ok(()) => go(&format!("/o/{}/people", org.id)),
         Err(failure) => {
             let (status, says) = mendable(failure)?;
-            people_page(&visitor, &org, status, says, InviteForm::default()).await
+            people_page(&visitor, &org, status, says, Fields::default()).await
         }
     }
 }

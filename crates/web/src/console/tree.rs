@@ -1,34 +1,25 @@
-//! The organisation tree below an organisation, and the form for a new child.
+//! The organisation tree below an organisation.
 
-use super::frame::{
-    Answer, Choice, Menu, NavItem, Page, Says, TREE_TABS, choices, go, may, mendable, org_of, show_with, tabs,
-};
+use super::frame::{Answer, Menu, NavItem, Page, TREE_TABS, may, org_of, show, state_words, tabs};
 use crate::Web;
 use crate::auth::Visitor;
 use access::Action;
-use app::orgs::NewOrg;
+use app::orgs;
 use app::rows::Org;
-use app::{Failure, orgs};
 use askama::Template;
 use axum::Router;
-use axum::extract::{Form, Path};
-use axum::http::StatusCode;
+use axum::extract::Path;
 use axum::routing::get;
-use base::{Currency, OrgId, Zone};
+use base::OrgId;
 use billing::InvoiceKind;
-use serde::Deserialize;
 use std::collections::BTreeMap;
 
-pub(super) fn router() -> Router<Web> {
-    Router::new().route("/o/{org}/tree", get(tree).post(create))
-}
+/// Organisations on the page; the rest is found through the children of each.
+const ROWS_MAX: usize = 300;
 
-const KINDS: [(&str, &str); 4] = [
-    ("department", "department (gets statements)"),
-    ("project", "project (gets statements)"),
-    ("customer", "customer (gets invoices)"),
-    ("reseller", "reseller (gets invoices)"),
-];
+pub(super) fn router() -> Router<Web> {
+    Router::new().route("/o/{org}/tree", get(tree))
+}
 
 struct OrgRow {
     href: String,
@@ -40,6 +31,8 @@ struct OrgRow {
     papers: &'static str,
     currency: String,
     zone: String,
+    state: &'static str,
+    active: bool,
 }
 
 #[derive(Template)]
@@ -47,49 +40,28 @@ struct OrgRow {
 struct TreePage {
     page: Page,
     tabs: Vec<NavItem>,
-    says: Says,
     rows: Vec<OrgRow>,
-    /// Only who may add children gets the form.
-    creates: bool,
+    count: usize,
+    children_href: String,
+    /// Where a child is made; empty when the visitor may not.
     create_href: String,
-    kinds: Vec<Choice>,
-    entry: ChildForm,
-    parent_currency: String,
-    parent_zone: String,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct ChildForm {
-    csrf: String,
-    name: String,
-    kind: String,
-    currency: String,
-    zone: String,
-    address: String,
 }
 
 async fn tree(visitor: Visitor, Path(org): Path<String>) -> Answer {
     let org = org_of(&visitor, &org).await?;
-    tree_page(&visitor, &org, StatusCode::OK, Says::default(), ChildForm::default()).await
-}
-
-async fn tree_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Says, entry: ChildForm) -> Answer {
     let cx = &visitor.0.cx;
     let found = orgs::subtree(cx, org.id).await?;
-    let page = TreePage {
-        page: Page::at(visitor, org, Menu::Tree, "Organisations").await,
+    let creates = may(cx, Action::OrgCreateChild, org.id).await;
+    let mut rows = rows(org.id, &found);
+    rows.truncate(ROWS_MAX);
+    show(&TreePage {
+        page: Page::at(&visitor, &org, Menu::Tree, "Organisations").await,
         tabs: tabs(cx, org.id, TREE_TABS, "tree").await,
-        says,
-        rows: rows(org.id, &found),
-        creates: may(cx, Action::OrgCreateChild, org.id).await,
-        create_href: format!("/o/{}/tree", org.id),
-        kinds: choices(&KINDS, &entry.kind),
-        entry,
-        parent_currency: org.currency.to_string(),
-        parent_zone: org.zone.name().to_owned(),
-    };
-    show_with(status, &page)
+        rows,
+        count: found.len(),
+        children_href: format!("/o/{}/children", org.id),
+        create_href: if creates { format!("/o/{}/children/new", org.id) } else { String::new() },
+    })
 }
 
 /// Children under their parents, siblings by name.
@@ -124,50 +96,15 @@ fn row(org: &Org, depth: usize) -> OrgRow {
         },
         currency: org.currency.to_string(),
         zone: org.zone.name().to_owned(),
+        state: state_words(org.state),
+        active: org.state == access::tree::OrgState::Active,
     }
-}
-
-async fn create(visitor: Visitor, Path(org): Path<String>, Form(form): Form<ChildForm>) -> Answer {
-    visitor.check_csrf(&form.csrf)?;
-    let org = org_of(&visitor, &org).await?;
-    match create_child(&visitor, org.id, &form).await {
-        Ok(_) => go(&format!("/o/{}/tree", org.id)),
-        Err(failure) => {
-            let (status, says) = mendable(failure)?;
-            tree_page(&visitor, &org, status, says, form).await
-        }
-    }
-}
-
-async fn create_child(visitor: &Visitor, parent: OrgId, form: &ChildForm) -> Result<Org, Failure> {
-    let new = NewOrg {
-        name: form.name.clone(),
-        kind: form.kind.clone(),
-        address: form.address.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect(),
-        currency: currency(form.currency.trim())?,
-        zone: zone(form.zone.trim())?,
-        ..NewOrg::default()
-    };
-    orgs::create_child(&visitor.0.cx, parent, new).await
-}
-
-fn currency(text: &str) -> Result<Option<Currency>, Failure> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    text.parse::<Currency>().map(Some).map_err(|error| Failure::unreadable("currency", error))
-}
-
-fn zone(text: &str) -> Result<Option<Zone>, Failure> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    text.parse::<Zone>().map(Some).map_err(|error| Failure::unreadable("zone", error))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base::{Currency, Zone};
 
     #[test]
     fn children_stand_under_their_parents() {

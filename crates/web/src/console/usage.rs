@@ -3,7 +3,8 @@
 
 use super::figures::{CUT, FigureRow, HEADS, Scale, Sums, basis, dimension, plain, question, ranked};
 use super::frame::{
-    Answer, Choice, Empty, Menu, Page, choices, may, months, name_of, org_names, org_of, show, user_names,
+    Answer, Choice, Empty, Menu, NavItem, Page, USAGE_TABS, choices, may, months, name_of, org_names, org_of, show,
+    tabs, user_names,
 };
 use crate::Web;
 use crate::auth::Visitor;
@@ -32,6 +33,7 @@ const GROUPS: [(&str, &str); 4] = [("org", "department"), ("user", "person"), ("
 #[template(path = "console/usage.html")]
 struct UsagePage {
     page: Page,
+    tabs: Vec<NavItem>,
     basis: Vec<String>,
     months: Vec<Choice>,
     groups: Vec<Choice>,
@@ -84,6 +86,7 @@ async fn explorer(visitor: Visitor, Path(org): Path<String>, Query(query): Query
     let table = Table::new(&usage, meter.as_ref(), &groups, by.1);
     show(&UsagePage {
         page,
+        tabs: tabs(cx, org.id, USAGE_TABS, "usage").await,
         basis: basis(&usage, &format!("{} and everything below", org.name)),
         months: months(cx.now_us(), &usage.zone, &usage.period_name)?,
         groups: choices(&GROUPS, by.0),

@@ -48,7 +48,7 @@ pub struct Place {
 impl Place {
     /// A place whose things have no ids: for what only looks at the form of requests.
     pub fn anywhere() -> Self {
-        let kinds = ["org", "user", "account", "policy"];
+        let kinds = ["org", "user", "account", "policy", "binding", "service"];
         Self { things: kinds.into_iter().map(|kind| (kind, kind.to_owned())).collect(), ..Self::default() }
     }
 

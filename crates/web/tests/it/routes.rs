@@ -82,12 +82,28 @@ fn console() -> Vec<Route> {
                     .any(|word| word.strip_prefix(method).is_some_and(|rest| rest.starts_with('(')))
             });
             let before = found.len();
-            found.extend(methods.map(|method| Route { path: path.to_owned(), method: method.to_uppercase() }));
+            for method in methods {
+                let route = |path| Route { path, method: method.to_uppercase() };
+                found.extend(acts(&source, path).into_iter().map(route));
+            }
             assert!(found.len() > before, "{path} has no method that this test knows");
         }
     }
     assert!(found.len() > 30, "the console has many routes");
     found
+}
+
+/// The paths behind one that takes `{act}`: an act each, as the arms of its handler name them. What one act
+/// may do says nothing about the next.
+fn acts(source: &str, path: &str) -> Vec<String> {
+    if !path.contains("{act}") {
+        return vec![path.to_owned()];
+    }
+    let arms = source.split("match act.as_str() {").nth(1).expect("the acts are arms of a match");
+    let arms = arms.split("_ =>").next().unwrap_or_default();
+    let named: Vec<&str> = arms.lines().filter_map(|line| line.trim().strip_prefix('"')?.split('"').next()).collect();
+    assert!(named.len() > 1, "{path} has acts");
+    named.into_iter().map(|act| path.replace("{act}", act)).collect()
 }
 
 /// The text up to the parenthesis that closes `.route(`.
@@ -195,8 +211,16 @@ pub fn body(route: &Route, person: &Person, place: &Place) -> String {
     }
 }
 
-/// One form for all pages: each takes the fields that it knows.
-pub fn form(person: &Person, place: &Place, csrf: &str) -> String {
+/// One form for all pages: each takes the fields that it knows. Where pages mean different things by one
+/// name, the route says which: a form that is refused for its values never reaches the question of rights.
+pub fn form(route: &Route, person: &Person, place: &Place, csrf: &str) -> String {
+    let own_words: &[(&str, String)] = &match route.path.as_str() {
+        "/o/{org}/access" => vec![("action", "invoice:read".to_owned())],
+        "/o/{org}/cloud/{link}/hand-over" => vec![("month", String::new())],
+        "/o/{org}/policies/guards" => vec![("policy", place.thing("policy"))],
+        "/o/{org}/tokens" => vec![("service", place.thing("service"))],
+        _ => Vec::new(),
+    };
     let fields = [
         ("csrf", csrf),
         ("name", "New thing"),
@@ -222,10 +246,36 @@ pub fn form(person: &Person, place: &Place, csrf: &str) -> String {
         ("access", "write"),
         ("secret", "nonsense"),
         ("book", "{}"),
+        ("actions", "usage:read"),
+        ("admin_mode", "inherited"),
+        ("child_cost_default", "charged"),
+        ("cost_default", "charged"),
+        ("mfa_policy", "required"),
+        ("service", ""),
+        ("binding", &place.thing("binding")),
+        ("column", "charged"),
+        ("confirm", &place.name),
+        ("document", r#"{"statements":[{"effect":"ALLOW","actions":["invoice:read"]}]}"#),
+        ("done", "save"),
+        ("external_account", "new-account"),
+        ("granted", "no"),
+        ("level", "org"),
+        ("parent", &place.elsewhere),
+        ("product", "s3"),
+        ("provider", "aws"),
+        ("reach", "self"),
+        ("to", &place.elsewhere),
+        ("token_days", "300"),
+        ("version", "1"),
+        ("view", "json"),
     ];
     let encoded =
         |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
-    fields.map(|(name, value)| format!("{name}={}", encoded(value))).join("&")
+    let value_of = |name: &str, usual: &str| {
+        let own = own_words.iter().find(|(word, _)| *word == name);
+        own.map_or_else(|| usual.to_owned(), |(_, value)| value.clone())
+    };
+    fields.map(|(name, usual)| format!("{name}={}", encoded(&value_of(name, usual)))).join("&")
 }
 
 /// The request of a person, who may be nobody, for a route at a place.
@@ -240,7 +290,7 @@ pub fn request(route: &Route, person: &Person, place: &Place) -> Request<Body> {
             return request.body(Body::empty()).unwrap();
         }
         request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-        return request.body(Body::from(form(person, place, &person.csrf))).unwrap();
+        return request.body(Body::from(form(route, person, place, &person.csrf))).unwrap();
     }
     if !person.token.is_empty() {
         request = request.header(header::AUTHORIZATION, format!("Bearer {}", person.token));

@@ -1,0 +1,161 @@
+//! Who can do what, and why: the answer of the decision itself for each person, statement by statement, with
+//! what everybody has now or as if a draft were given.
+
+use super::fields::Fields;
+use super::frame::{
+    Answer, Choice, Empty, Menu, NavItem, PEOPLE_TABS, Page, Says, mendable, org_names, org_of, parse, show_with, tabs,
+};
+use super::policies::{place_name, place_names};
+use super::policy_form::read_json;
+use crate::Web;
+use crate::auth::Visitor;
+use crate::problem::PageFailure;
+use access::Action;
+use access::policy::Effect;
+use app::policies::{self, Explanation, Reason};
+use app::rows::Org;
+use app::{Cx, Failure, Kind, orgs, people};
+use askama::Template;
+use axum::Router;
+use axum::extract::{Form, Path, Query};
+use axum::http::StatusCode;
+use axum::routing::get;
+use base::{OrgId, UserId};
+use std::collections::BTreeMap;
+
+pub(super) fn router() -> Router<Web> {
+    Router::new().route("/o/{org}/access", get(ask).post(ask_with_draft))
+}
+
+struct StatementRow {
+    policy: String,
+    place: String,
+    effect: &'static str,
+    holds: bool,
+}
+
+struct PersonRow {
+    name: String,
+    href: String,
+    allowed: bool,
+    reason: String,
+    statements: Vec<StatementRow>,
+}
+
+#[derive(Template)]
+#[template(path = "console/access.html")]
+struct AccessPage {
+    page: Page,
+    tabs: Vec<NavItem>,
+    says: Says,
+    href: String,
+    actions: Vec<Choice>,
+    action: String,
+    resource: String,
+    people: Vec<Choice>,
+    draft: String,
+    /// Name of the person to whom the draft is as if given; empty without one.
+    as_if: String,
+    rows: Vec<PersonRow>,
+    can: usize,
+    empty: Empty,
+}
+
+async fn ask(visitor: Visitor, Path(org): Path<String>, Query(query): Query<Fields>) -> Answer {
+    let org = org_of(&visitor, &org).await?;
+    answer(&visitor, &org, &query).await
+}
+
+async fn ask_with_draft(visitor: Visitor, Path(org): Path<String>, Form(fields): Form<Fields>) -> Answer {
+    visitor.check_csrf(fields.get("csrf"))?;
+    let org = org_of(&visitor, &org).await?;
+    answer(&visitor, &org, &fields).await
+}
+
+async fn answer(visitor: &Visitor, org: &Org, fields: &Fields) -> Answer {
+    let cx = &visitor.0.cx;
+    let (status, says, found) = match explain(cx, org, fields).await {
+        Ok(found) => (StatusCode::OK, Says::default(), found),
+        Err(failure) if failure.kind == Kind::Forbidden => return Err(PageFailure(failure)),
+        Err(failure) => {
+            let (status, says) = mendable(failure)?;
+            (status, says, Vec::new())
+        }
+    };
+    let mut names = place_names(cx, org).await;
+    names.extend(org_names(&orgs::subtree(cx, org.id).await?));
+    let everybody = people::list(cx, org.id).await?;
+    let holder = fields.get("holder");
+    let people: Vec<Choice> = everybody
+        .into_iter()
+        .map(|person| Choice::new(person.user.id.to_string(), person.user.display_name, holder))
+        .collect();
+    let as_if = if fields.get("draft").trim().is_empty() { None } else { people.iter().find(|person| person.selected) };
+    let page = AccessPage {
+        page: Page::at(visitor, org, Menu::People, "Who can do what, and why").await,
+        tabs: tabs(cx, org.id, PEOPLE_TABS, "access").await,
+        says,
+        href: format!("/o/{}/access", org.id),
+        actions: action_choices(fields.get("action")),
+        action: asked_action(fields).map(|action| action.code().to_owned()).unwrap_or_default(),
+        resource: fields.get("resource").to_owned(),
+        as_if: as_if.map(|person| person.label.clone()).unwrap_or_default(),
+        people,
+        draft: fields.get("draft").to_owned(),
+        can: found.iter().filter(|row| row.allowed).count(),
+        rows: found.into_iter().map(|row| person_row(org.id, row, &names)).collect(),
+        empty: Empty::nothing_yet("Nobody belongs here or below.", "", ""),
+    };
+    show_with(status, &page)
+}
+
+fn action_choices(chosen: &str) -> Vec<Choice> {
+    let chosen = if chosen.is_empty() { Action::OrgRead.code() } else { chosen };
+    let label = |action: &Action| format!("{}: {}", action.code(), action.words().trim_end_matches('.').to_lowercase());
+    Action::ALL.iter().map(|action| Choice::new(action.code(), label(action), chosen)).collect()
+}
+
+fn asked_action(fields: &Fields) -> Result<Action, Failure> {
+    if fields.get("action").is_empty() { Ok(Action::OrgRead) } else { fields.word("action", Action::from_code) }
+}
+
+async fn explain(cx: &Cx, org: &Org, fields: &Fields) -> Result<Vec<Explanation>, Failure> {
+    let action = asked_action(fields)?;
+    let resource = fields.get("resource").trim();
+    if fields.get("draft").trim().is_empty() {
+        return policies::who_can(cx, org.id, action, resource, None).await;
+    }
+    let document = read_json(fields.get("draft"))?;
+    let holder: UserId = parse(fields.get("holder"), "user").map_err(|failure| failure.0)?;
+    policies::who_can(cx, org.id, action, resource, Some((&document, holder))).await
+}
+
+fn person_row(org: OrgId, found: Explanation, names: &BTreeMap<OrgId, String>) -> PersonRow {
+    PersonRow {
+        href: format!("/o/{org}/people/{}", found.user),
+        name: found.name,
+        allowed: found.allowed,
+        reason: match found.reason.as_str() {
+            "" => "a statement allows it, and none denies it".to_owned(),
+            "not found" => "belongs to no organisation on the way here".to_owned(),
+            reason => reason.to_owned(),
+        },
+        statements: found.statements.iter().map(|reason| statement_row(reason, names)).collect(),
+    }
+}
+
+fn statement_row(reason: &Reason, names: &BTreeMap<OrgId, String>) -> StatementRow {
+    let place = match reason.org.parse::<OrgId>() {
+        Ok(org) => place_name(names, org),
+        Err(_) => "an organisation above".to_owned(),
+    };
+    StatementRow {
+        policy: reason.name.clone(),
+        place,
+        effect: match reason.effect {
+            Effect::Allow => "ALLOW",
+            Effect::Deny => "DENY",
+        },
+        holds: reason.holds,
+    }
+}
