@@ -279,12 +279,6 @@ impl Action {
             _ => None,
         }
     }
-
-    /// Whether lists are filtered by it: a condition on the single thing cannot be pushed into them.
-    #[must_use]
-    pub fn is_listed(self) -> bool {
-        READS.has(self)
-    }
 }
 
 /// Acts that want a fresh proof of identity.

@@ -4,7 +4,7 @@
 //! depth; what one may not know of does not exist.
 
 use crate::action::{Action, Actions, Product, SENSITIVE, SUSPEND_ALLOWED};
-use crate::actor::{Actor, Conditional, UserKind};
+use crate::actor::{Actor, Conditional};
 use crate::cost::{Cost, Costs};
 use crate::place::Place;
 use crate::policy::{Effect, PolicyRef, Propagate, covers};
@@ -442,10 +442,4 @@ pub fn may_give(
 #[must_use]
 pub fn decide_job(realm: RealmId, org: OrgId) -> Grant {
     Grant { realm, org, user: None, action: Action::RunJob }
-}
-
-/// Whether a service may be asked to do this at all: it has no console.
-#[must_use]
-pub fn may_sign_in(kind: UserKind) -> bool {
-    kind == UserKind::Human
 }

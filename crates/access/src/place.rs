@@ -59,6 +59,12 @@ impl Place {
         *self.path.last().expect("a place has a path")
     }
 
+    /// The organisation right above it; none above the root.
+    #[must_use]
+    pub fn parent(&self) -> Option<OrgId> {
+        self.path.iter().rev().nth(1).copied()
+    }
+
     /// Whether `org` is the place or above it.
     #[must_use]
     pub fn is_at_or_below(&self, org: OrgId) -> bool {

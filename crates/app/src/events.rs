@@ -41,7 +41,7 @@ pub async fn ingest(cx: &Cx, org: OrgId, content_type: &str, body: &str) -> Resu
         meters::all(&mut tx).await?.into_iter().map(|meter| (meter.code.clone(), meter)).collect();
     drop(tx);
     // A correction lowers a bill: whoever is billed here must not send it for himself.
-    let seller = cx.place(org).await?.path.iter().rev().nth(1).copied().unwrap_or(org);
+    let seller = cx.place(org).await?.parent().unwrap_or(org);
     let may_correct = cx.may(Action::InvoiceCreate, seller).await;
     let mut batch = RawBatch::default();
     let mut rejected = Vec::new();

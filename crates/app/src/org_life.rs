@@ -2,7 +2,7 @@
 
 use crate::cx::Cx;
 use crate::failure::{Failure, Kind};
-use crate::orgs::hide;
+use crate::orgs::from_above;
 use crate::{admins, audit};
 use access::tree::{self, AdminMode, GatewayRule, OrgState};
 use access::{Action, Grant, Product};
@@ -131,17 +131,14 @@ pub async fn move_org(cx: &Cx, org: OrgId, parent: OrgId) -> Result<MovePreview,
     Ok(changes)
 }
 
-/// The organisation that decides on `org` from above. The root is the operator's.
-async fn from_above(cx: &Cx, org: OrgId, action: Action) -> Result<Grant, Failure> {
-    let place = cx.place(org).await?;
-    let Some(parent) = place.path.iter().rev().nth(1).copied() else {
-        return match &cx.actor {
-            None => cx.allow(action, org).await,
-            Some(_) => Err(Failure::new(Kind::Forbidden, "the root is in the hands of the operator")),
-        };
-    };
-    cx.allow(Action::OrgRead, org).await?;
-    cx.allow(action, parent).await.map_err(hide)
+/// The right to end or resume `org`, held above it. The root is the operator's.
+async fn decider(cx: &Cx, org: OrgId, action: Action) -> Result<Grant, Failure> {
+    match from_above(cx, org, action).await? {
+        (None, _) if cx.actor.is_some() => {
+            Err(Failure::new(Kind::Forbidden, "the root is in the hands of the operator"))
+        }
+        (_, grant) => Ok(grant),
+    }
 }
 
 /// Suspends `org` and with it everything below: its people can look and pay, usage goes on being counted
@@ -150,7 +147,7 @@ async fn from_above(cx: &Cx, org: OrgId, action: Action) -> Result<Grant, Failur
 /// # Errors
 /// [`Failure`].
 pub async fn suspend(cx: &Cx, org: OrgId, gateway: GatewayRule) -> Result<Org, Failure> {
-    let grant = from_above(cx, org, Action::OrgSuspend).await?;
+    let grant = decider(cx, org, Action::OrgSuspend).await?;
     let mut tx = cx.app.store.write(&grant).await?;
     epoch::bump(&mut tx).await?;
     let mut found = orgs::get(&mut tx, org).await?;
@@ -165,7 +162,7 @@ pub async fn suspend(cx: &Cx, org: OrgId, gateway: GatewayRule) -> Result<Org, F
 /// # Errors
 /// [`Failure`].
 pub async fn resume(cx: &Cx, org: OrgId) -> Result<Org, Failure> {
-    let grant = from_above(cx, org, Action::OrgSuspend).await?;
+    let grant = decider(cx, org, Action::OrgSuspend).await?;
     let mut tx = cx.app.store.write(&grant).await?;
     epoch::bump(&mut tx).await?;
     let found = orgs::get(&mut tx, org).await?;
@@ -213,8 +210,8 @@ pub struct Deletion {
 /// [`Kind::Conflict`] with `has_children`, `open_invoice` or `unbilled_usage`.
 pub async fn delete(cx: &Cx, org: OrgId, how: &Deletion) -> Result<Org, Failure> {
     cx.allow(Action::OrgDelete, org).await?;
-    let grant = from_above(cx, org, Action::OrgDelete).await?;
-    let unbilled = unbilled(cx, org).await?;
+    let grant = decider(cx, org, Action::OrgDelete).await?;
+    let unbilled = crate::bills::has_unbilled_usage(cx, org).await?;
     let mut tx = cx.app.store.write(&grant).await?;
     epoch::bump(&mut tx).await?;
     let found = orgs::get(&mut tx, org).await?;
@@ -238,11 +235,6 @@ pub async fn delete(cx: &Cx, org: OrgId, how: &Deletion) -> Result<Org, Failure>
     settle(cx, tx, found, "org.delete", OrgState::PendingDeletion, Some(until)).await
 }
 
-/// Whether usage at `org` or below is on no paper yet.
-async fn unbilled(cx: &Cx, org: OrgId) -> Result<bool, Failure> {
-    crate::bills::has_unbilled_usage(cx, org).await
-}
-
 /// Takes a deletion back.
 ///
 /// # Errors
@@ -259,7 +251,7 @@ pub async fn restore(cx: &Cx, org: OrgId) -> Result<Org, Failure> {
         });
     }
     drop(tx);
-    let grant = from_above(cx, org, Action::OrgDelete).await?;
+    let grant = decider(cx, org, Action::OrgDelete).await?;
     let mut tx = cx.app.store.write(&grant).await?;
     epoch::bump(&mut tx).await?;
     let found = orgs::get(&mut tx, org).await?;
@@ -298,7 +290,7 @@ pub(crate) async fn bury_due(cx: &Cx) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure`].
 pub async fn set_admin_mode(cx: &Cx, org: OrgId, mode: AdminMode) -> Result<Org, Failure> {
-    let grant = from_above(cx, org, Action::PolicyBind).await?;
+    let grant = decider(cx, org, Action::PolicyBind).await?;
     let mut tx = cx.app.store.write(&grant).await?;
     epoch::bump(&mut tx).await?;
     let mut found = orgs::get(&mut tx, org).await?;

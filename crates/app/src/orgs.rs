@@ -352,39 +352,35 @@ async fn check_against_parent(tx: &mut Tx, org: &Org) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure`] naming the field at fault.
 pub async fn set_visible_costs(cx: &Cx, child: OrgId, costs: Costs) -> Result<Org, Failure> {
-    let place = cx.place(child).await?;
-    let Some(parent) = place.path.iter().rev().nth(1).copied() else {
-        // The root has nobody above it.
-        let grant = cx.allow(Action::OrgSetVisibility, child).await?;
-        return write_costs(cx, &grant, child, costs).await;
-    };
-    cx.allow(Action::OrgRead, child).await?;
-    let grant = cx.allow(Action::OrgSetVisibility, parent).await.map_err(hide)?;
-    let limit = cx.place(parent).await?.costs.for_children();
-    if let Some(cost) = costs.beyond(limit) {
-        return Err(Failure::invalid("visible_costs", cost.code(), "is not shown to the parent either"));
+    let (parent, grant) = from_above(cx, child, Action::OrgSetVisibility).await?;
+    if let Some(parent) = parent {
+        let limit = cx.place(parent).await?.costs.for_children();
+        if let Some(cost) = costs.beyond(limit) {
+            return Err(Failure::invalid("visible_costs", cost.code(), "is not shown to the parent either"));
+        }
     }
-    write_costs(cx, &grant, child, costs).await
-}
-
-async fn write_costs(cx: &Cx, grant: &access::Grant, org: OrgId, costs: Costs) -> Result<Org, Failure> {
-    let mut tx = cx.app.store.write(grant).await?;
+    let mut tx = cx.app.store.write(&grant).await?;
     epoch::bump(&mut tx).await?;
-    let mut found = orgs::get(&mut tx, org).await?;
+    let mut found = orgs::get(&mut tx, child).await?;
     let detail = serde_json::json!({ "before": found.settings.visible_costs, "after": costs });
     found.settings.visible_costs = costs;
-    orgs::set_settings(&mut tx, org, &found.settings).await?;
-    audit::note(cx, &mut tx, org, "org.set_visibility", &org.to_string(), detail).await?;
+    orgs::set_settings(&mut tx, child, &found.settings).await?;
+    audit::note(cx, &mut tx, child, "org.set_visibility", &child.to_string(), detail).await?;
     tx.commit().await?;
     Ok(found)
 }
 
-/// A child's own admin knows that there is a parent, but not what it is: he is told that he may not.
-pub(crate) fn hide(failure: Failure) -> Failure {
-    if failure.kind == Kind::NotFound {
-        Failure::new(Kind::Forbidden, "this is decided by the organisation above")
-    } else {
-        failure
+/// The organisation that decides on `org` from above, and its grant: the right is needed at the parent. The
+/// root has no parent and decides on itself. Who may not know `org` learns nothing; a child's own admin knows
+/// that there is a parent, but not what it is: he is told that he may not.
+pub(crate) async fn from_above(cx: &Cx, org: OrgId, action: Action) -> Result<(Option<OrgId>, access::Grant), Failure> {
+    cx.allow(Action::OrgRead, org).await?;
+    let Some(parent) = cx.place(org).await?.parent() else { return Ok((None, cx.allow(action, org).await?)) };
+    match cx.allow(action, parent).await {
+        Err(failure) if failure.kind == Kind::NotFound => {
+            Err(Failure::new(Kind::Forbidden, "this is decided by the organisation above"))
+        }
+        decided => Ok((Some(parent), decided?)),
     }
 }
 
@@ -425,13 +421,12 @@ pub async fn products(cx: &Cx, org: OrgId) -> Result<Vec<ProductState>, Failure>
 /// # Errors
 /// [`Failure`].
 pub async fn set_product(cx: &Cx, org: OrgId, product: Product, granted: bool) -> Result<(), Failure> {
-    let place = cx.place(org).await?;
-    let decider = place.path.iter().rev().nth(1).copied().unwrap_or(org);
-    cx.allow(Action::OrgRead, org).await?;
-    let grant = cx.allow(Action::ProductWrite, decider).await.map_err(hide)?;
+    let (parent, grant) = from_above(cx, org, Action::ProductWrite).await?;
     let mut tx = cx.app.store.write(&grant).await?;
     epoch::bump(&mut tx).await?;
-    if granted && decider != org && !orgs::place(&mut tx, decider).await?.products.has(product) {
+    if let Some(parent) = parent.filter(|_| granted)
+        && !orgs::place(&mut tx, parent).await?.products.has(product)
+    {
         return Err(Failure::invalid("product", product.code(), "is not enabled for the parent"));
     }
     products::set(&mut tx, org, product, granted).await?;

@@ -3,6 +3,7 @@
 use crate::audit;
 use crate::cx::Cx;
 use crate::failure::Failure;
+use crate::orgs::from_above;
 use access::Action;
 use base::{AgreementId, OrgId, Period};
 use pricing::PriceBook;
@@ -29,13 +30,10 @@ fn check_book(book: &PriceBook) -> Result<(), Failure> {
 /// [`Failure`] naming the field at fault.
 pub async fn set(cx: &Cx, buyer: OrgId, month: &str, book: PriceBook) -> Result<Agreement, Failure> {
     check_book(&book)?;
-    cx.allow(Action::OrgRead, buyer).await?; // Who may not know the buyer learns nothing from what follows.
-    let place = cx.place(buyer).await?;
-    let Some(seller) = place.path.iter().rev().nth(1).copied() else {
+    // Prices of an edge are set by its seller.
+    let (Some(seller), grant) = from_above(cx, buyer, Action::RuleWrite).await? else {
         return Err(Failure::invalid("buyer", &buyer.to_string(), "is the root: nobody sells to it"));
     };
-    // Prices of an edge are set by its seller: the right is needed at the parent, not at the child.
-    let grant = cx.allow(Action::RuleWrite, seller).await.map_err(hide)?;
     let mut tx = cx.app.store.write(&grant).await?;
     let org = store::orgs::get(&mut tx, buyer).await?;
     if book.currency != org.currency {
@@ -63,16 +61,6 @@ pub async fn set(cx: &Cx, buyer: OrgId, month: &str, book: PriceBook) -> Result<
     audit::note(cx, &mut tx, seller, "price.set", &buyer.to_string(), detail).await?;
     tx.commit().await?;
     Ok(Agreement { version, ..agreement })
-}
-
-/// A buyer that asks to set its own prices may know itself, but not its seller's rights.
-fn hide(failure: Failure) -> Failure {
-    match failure.kind {
-        crate::Kind::NotFound => {
-            Failure::new(crate::Kind::Forbidden, "prices of an organisation are set by its parent")
-        }
-        _ => failure,
-    }
 }
 
 /// All versions of what `buyer` pays, newest first.

@@ -114,8 +114,7 @@ pub async fn at_org(tx: &mut Tx, org: OrgId) -> Result<Vec<Held>, StoreError> {
 
 /// Gives a policy; giving the same one twice renews its reach and its limits.
 pub async fn insert(tx: &mut Tx, held: &Held, created_us: i64) -> Result<(), StoreError> {
-    let resources = to_json(&held.resources);
-    match held.holder {
+    let (sql, holder) = match held.holder {
         Holder::User(user) => {
             let sql = scoped!(
                 "insert into binding (realm_id, binding_id, user_id, role, scope_org_id, propagate, resources_json,
@@ -125,18 +124,7 @@ pub async fn insert(tx: &mut Tx, held: &Held, created_us: i64) -> Result<(), Sto
                     set propagate = excluded.propagate, resources_json = excluded.resources_json,
                         not_before_us = excluded.not_before_us, not_after_us = excluded.not_after_us"
             );
-            let values = params![
-                held.id,
-                user,
-                held.policy.to_string(),
-                held.scope,
-                held.propagate.code(),
-                resources,
-                held.not_before_us,
-                held.not_after_us,
-                created_us,
-            ];
-            tx.execute(sql, values).await?;
+            (sql, user.to_string())
         }
         Holder::Group(group) => {
             let sql = scoped!(
@@ -147,20 +135,21 @@ pub async fn insert(tx: &mut Tx, held: &Held, created_us: i64) -> Result<(), Sto
                     set propagate = excluded.propagate, resources_json = excluded.resources_json,
                         not_before_us = excluded.not_before_us, not_after_us = excluded.not_after_us"
             );
-            let values = params![
-                held.id,
-                group,
-                held.policy.to_string(),
-                held.scope,
-                held.propagate.code(),
-                resources,
-                held.not_before_us,
-                held.not_after_us,
-                created_us,
-            ];
-            tx.execute(sql, values).await?;
+            (sql, group.to_string())
         }
-    }
+    };
+    let values = params![
+        held.id,
+        holder,
+        held.policy.to_string(),
+        held.scope,
+        held.propagate.code(),
+        to_json(&held.resources),
+        held.not_before_us,
+        held.not_after_us,
+        created_us,
+    ];
+    tx.execute(sql, values).await?;
     Ok(())
 }
 

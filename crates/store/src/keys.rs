@@ -97,14 +97,3 @@ pub async fn revoke(tx: &mut Tx, key_id: &str, now_us: i64) -> Result<u64, Store
     );
     tx.execute(sql, params![key_id, now_us]).await
 }
-
-/// Revokes every key that a user has at `org` and below.
-pub async fn revoke_within(tx: &mut Tx, user: UserId, org: OrgId, now_us: i64) -> Result<u64, StoreError> {
-    let sql = scoped!(
-        "update access_key
-            set revoked_us = $4
-          where realm_id = $1 and user_id = $2 and revoked_us is null
-            and org_id in (select org_id from org_above where realm_id = $1 and ancestor_id = $3)"
-    );
-    tx.execute(sql, params![user, org, now_us]).await
-}

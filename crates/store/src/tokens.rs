@@ -117,23 +117,6 @@ pub async fn touch(tx: &mut Tx, token: TokenId, now_us: i64) -> Result<(), Store
     Ok(())
 }
 
-/// Revokes the personal tokens of a user that are scoped to `org` or below it.
-pub async fn revoke_within(
-    tx: &mut Tx,
-    user: UserId,
-    org: OrgId,
-    now_us: i64,
-    reason: &str,
-) -> Result<u64, StoreError> {
-    let sql = scoped!(
-        "update api_token
-            set revoked_us = $4, revoke_reason = $5
-          where realm_id = $1 and user_id = $2 and revoked_us is null and kind = 'personal'
-            and scope_org_id in (select org_id from org_above where realm_id = $1 and ancestor_id = $3)"
-    );
-    tx.execute(sql, params![user, org, now_us, reason]).await
-}
-
 /// All tokens of a user, newest first.
 pub async fn of_user(tx: &mut Tx, user: UserId) -> Result<Vec<Token>, StoreError> {
     let sql = scoped!(
