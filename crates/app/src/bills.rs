@@ -2,10 +2,9 @@
 
 use crate::cx::Cx;
 use crate::failure::{Failure, Kind};
-use crate::rating::{BilledTree, Rated, RatedEdge, rate_as_of, rate_below};
+use crate::rating::{BilledTree, FailedEdge, RatedEdge, rate_as_of, rate_below};
 use crate::{audit, usage};
 use access::Action;
-use access::tree::OrgState;
 use base::{AmountPico, InvoiceId, OrgId, Period, QuantityNano, Rounding};
 use billing::{Adjustment, Invoice, InvoiceKind, LineSource, Party, Profile};
 use lake::{Buckets, GroupBy, RollUp};
@@ -29,7 +28,7 @@ pub struct Closed {
     /// Usage without a price, for a person to look at.
     pub unrated: Vec<String>,
     /// Edges and papers that failed, each by itself; the others stand.
-    pub failed: Vec<String>,
+    pub failed: Vec<FailedEdge>,
 }
 
 /// Rates `month` below `seller` and drafts, or issues, a paper for each edge with charges. Drafts can be
@@ -39,49 +38,28 @@ pub struct Closed {
 /// [`Failure`]; each paper stands or falls by itself.
 pub async fn close_month(cx: &Cx, seller: OrgId, month: &str, issue: bool) -> Result<Closed, Failure> {
     cx.app.lake.tick_storage(cx.now_us()).await?;
-    let Rated { edges, failed } = rate_below(cx, seller, month).await?;
-    let mut closed = Closed { papers: Vec::new(), kept: Vec::new(), unrated: Vec::new(), failed };
-    for edge in &edges {
-        if issue && cx.now_us() < edge.period.end_us {
-            return Err(Failure::conflict(format!("month: {month} is not over; only drafts can be made")));
-        }
-        closed.unrated.extend(edge.unrated.iter().cloned());
+    let rated = rate_below(cx, seller, month).await?;
+    if issue && rated.edges.iter().any(|edge| cx.now_us() < edge.period.end_us) {
+        return Err(Failure::conflict(format!("month: {month} is not over; only drafts can be made")));
     }
-    closed.unrated.extend(unpriced_below(cx, seller, month, &edges, &closed.failed).await?);
-    let late = late_differences(cx, seller, month, &edges).await?;
-    for edge in edges {
-        let adjustments = late.get(&edge.buyer.id).cloned().unwrap_or_default();
-        let buyer = format!("{} ({})", edge.buyer.name, edge.buyer.id);
-        match write_paper(cx, edge, adjustments, issue).await {
+    let mut unrated: Vec<String> = rated.edges.iter().flat_map(|edge| edge.unrated.iter().cloned()).collect();
+    // Said aloud, for their usage is given away.
+    let unpriced = rated.unpriced.iter();
+    unrated.extend(unpriced.map(|org| format!("{} ({}): no price agreement here or above", org.name, org.id)));
+    let mut closed = Closed { papers: Vec::new(), kept: Vec::new(), unrated, failed: rated.failed };
+    let mut late = late_differences(cx, seller, month, &rated.edges, &mut closed.failed).await?;
+    for edge in rated.edges {
+        let adjustments = late.remove(&edge.buyer.id).unwrap_or_default();
+        let buyer = edge.buyer.clone();
+        match write_paper(cx, &rated.tree, edge, adjustments, issue).await {
             Ok(Written::New(listed)) => closed.papers.push(listed),
             Ok(Written::Before(listed)) => closed.kept.push(listed),
             Ok(Written::Nothing) => {}
             // Each paper is a transaction of its own: one that fails is named, the others stand.
-            Err(failure) => closed.failed.push(format!("{buyer}: {failure}")),
+            Err(failure) => closed.failed.push(FailedEdge::new(&buyer, &failure)),
         }
     }
     Ok(closed)
-}
-
-/// Organisations that nobody charges, since neither their edge nor one above has prices: said aloud, for
-/// their usage is given away.
-async fn unpriced_below(
-    cx: &Cx,
-    seller: OrgId,
-    month: &str,
-    rated: &[RatedEdge],
-    failed: &[String],
-) -> Result<Vec<String>, Failure> {
-    let mut tx = cx.app.store.read(&access::decide_job(cx.realm, seller)).await?;
-    let tree = BilledTree::of_month(&mut tx, seller, month).await?;
-    let is_known = |org: &Org| {
-        rated.iter().any(|edge| edge.buyer.id == org.id) || failed.iter().any(|text| text.contains(&org.id.to_string()))
-    };
-    let unpriced = tree
-        .subtree(seller)
-        .into_iter()
-        .filter(|org| org.id != seller && org.state != OrgState::Deleted && !is_known(org));
-    Ok(unpriced.map(|org| format!("{} ({}): no price agreement here or above", org.name, org.id)).collect())
 }
 
 /// Whether usage of the running month or the one before, at `org` or below, is on no issued paper yet.
@@ -119,7 +97,13 @@ enum Written {
     Nothing,
 }
 
-async fn write_paper(cx: &Cx, edge: RatedEdge, adjustments: Vec<Adjustment>, issue: bool) -> Result<Written, Failure> {
+async fn write_paper(
+    cx: &Cx,
+    tree: &BilledTree,
+    edge: RatedEdge,
+    adjustments: Vec<Adjustment>,
+    issue: bool,
+) -> Result<Written, Failure> {
     let grant = access::decide_job(cx.realm, edge.buyer.parent.unwrap_or(edge.buyer.id));
     let mut tx = cx.app.store.write(&grant).await?; // The seller's lock row: numbers go one by one.
     let kind = edge.buyer.invoice_kind;
@@ -129,7 +113,7 @@ async fn write_paper(cx: &Cx, edge: RatedEdge, adjustments: Vec<Adjustment>, iss
         return Ok(Written::Before(listed));
     }
     let seller = orgs::get(&mut tx, grant.org()).await?;
-    let sources = lines_of(&mut tx, &edge).await?;
+    let sources = lines_of(tree, &edge)?;
     let profile = profile_of(&seller, &edge);
     let period = edge.period;
     let draft = match billing::draft(profile, period, sources, adjustments, edge.watermark) {
@@ -181,20 +165,14 @@ fn profile_of(seller: &Org, edge: &RatedEdge) -> Profile {
     }
 }
 
-async fn names_below(tx: &mut Tx, org: OrgId, at_us: i64) -> Result<BTreeMap<OrgId, String>, Failure> {
-    let tree = BilledTree::at(tx, at_us).await?;
-    Ok(tree.subtree(org).into_iter().map(|org| (org.id, org.name.clone())).collect())
-}
-
 /// One line for each item and organisation, items in the order of the book. Lines without quantity and
 /// amount are left out.
-async fn lines_of(tx: &mut Tx, edge: &RatedEdge) -> Result<Vec<LineSource>, Failure> {
-    let names = names_below(tx, edge.buyer.id, edge.period.start_us).await?;
+fn lines_of(tree: &BilledTree, edge: &RatedEdge) -> Result<Vec<LineSource>, Failure> {
     let mut lines = Vec::new();
     for item in &edge.agreement.book.items {
         for charge in edge.charges.iter().filter(|charge| charge.item_code == item.code) {
             if charge.quantity.0 != 0 || charge.amount.0 != 0 {
-                lines.push(line_of(item, edge.period, charge.org, &names, charge.quantity, charge.amount)?);
+                lines.push(line_of(tree, item, edge.period, charge.org, charge.quantity, charge.amount)?);
             }
         }
     }
@@ -202,10 +180,10 @@ async fn lines_of(tx: &mut Tx, edge: &RatedEdge) -> Result<Vec<LineSource>, Fail
 }
 
 fn line_of(
+    tree: &BilledTree,
     item: &PriceItem,
     period: Period,
     org: OrgId,
-    names: &BTreeMap<OrgId, String>,
     quantity: QuantityNano,
     amount: AmountPico,
 ) -> Result<LineSource, Failure> {
@@ -221,7 +199,7 @@ fn line_of(
         item_code: item.code.clone(),
         description: item.name.clone(),
         group: org,
-        group_name: names.get(&org).cloned().unwrap_or_else(|| org.to_string()),
+        group_name: tree.name_of(org),
         quantity: QuantityNano(units),
         unit: if matches!(item.model, Model::Flat { .. }) { "month".to_owned() } else { item.unit.label.clone() },
         unit_price,
@@ -229,12 +207,14 @@ fn line_of(
     })
 }
 
-/// For each payer: what earlier, issued months owe more or less than was billed, by item and group.
+/// For each payer: what earlier, issued months owe more or less than was billed, by item and group. Edges
+/// whose earlier month cannot be rated are added to `failed`; the next close tries them again.
 async fn late_differences(
     cx: &Cx,
     seller: OrgId,
     month: &str,
     rated: &[RatedEdge],
+    failed: &mut Vec<FailedEdge>,
 ) -> Result<BTreeMap<OrgId, Vec<Adjustment>>, Failure> {
     let mut late: BTreeMap<OrgId, Vec<Adjustment>> = BTreeMap::new();
     let Some(first) = rated.first() else { return Ok(late) };
@@ -250,13 +230,17 @@ async fn late_differences(
             continue; // The month was never closed: it will be billed as itself.
         }
         let (earlier, _) = rate_as_of(cx, seller, &name, first.watermark).await?;
+        failed.extend(earlier.failed.into_iter().map(|edge| {
+            let reason = format!("late usage of {name} is not looked for: {}", edge.reason);
+            FailedEdge { reason, ..edge }
+        }));
         for edge in earlier.edges {
             let own = |paper: &&Listed| paper.payer == edge.buyer.id && paper.period_start_us == edge.period.start_us;
             let paper = papers.iter().find(own);
             if paper.is_some_and(|paper| paper.currency != edge.agreement.book.currency) {
                 continue; // Differences are never added up across currencies.
             }
-            let found = differences(cx, &edge, paper).await?;
+            let found = differences(cx, &earlier.tree, &edge, paper).await?;
             late.entry(edge.buyer.id).or_default().extend(found);
         }
     }
@@ -264,7 +248,12 @@ async fn late_differences(
 }
 
 /// What an edge owes for a closed month beyond what its papers say; a month without paper was billed at zero.
-async fn differences(cx: &Cx, edge: &RatedEdge, paper: Option<&Listed>) -> Result<Vec<Adjustment>, Failure> {
+async fn differences(
+    cx: &Cx,
+    tree: &BilledTree,
+    edge: &RatedEdge,
+    paper: Option<&Listed>,
+) -> Result<Vec<Adjustment>, Failure> {
     let mut tx = cx.app.store.read(&access::decide_job(cx.realm, edge.buyer.id)).await?;
     let mut owed: BTreeMap<(String, OrgId), i128> = BTreeMap::new();
     for charge in &edge.charges {
@@ -273,12 +262,12 @@ async fn differences(cx: &Cx, edge: &RatedEdge, paper: Option<&Listed>) -> Resul
     for (item, org, billed) in invoices::billed_for_period(&mut tx, edge.buyer.id, edge.period.start_us).await? {
         *owed.entry((item, org)).or_default() -= billed.0;
     }
-    let names = names_below(&mut tx, edge.buyer.id, edge.period.start_us).await?;
     let period_name = edge.period.month_name(&edge.zone);
     let mut found = Vec::new();
     for ((code, org), difference) in owed.into_iter().filter(|(_, difference)| *difference != 0) {
-        let Some((_, item)) = usage::priced_item(&mut tx, edge.buyer.id, edge.period, &code).await? else { continue };
-        let mut source = line_of(&item, edge.period, org, &names, QuantityNano(0), AmountPico(difference))?;
+        let priced = usage::priced_item(&mut tx, tree, edge.buyer.id, edge.period, &code).await?;
+        let Some((_, item)) = priced else { continue };
+        let mut source = line_of(tree, &item, edge.period, org, QuantityNano(0), AmountPico(difference))?;
         source.description = format!("{} (late usage of {period_name})", source.description);
         source.unit_price = String::new();
         let corrects = paper.map(|paper| paper.id);

@@ -165,7 +165,6 @@ macro_rules! internal {
 }
 internal!(
     lake::LakeError,
-    pricing::RatingError,
     ledger::LedgerError,
     base::DecimalError,
     base::PeriodError,
@@ -182,11 +181,19 @@ impl From<papers::PaperError> for Failure {
     }
 }
 
+// Sums that no paper can hold come from prices and quantities: whoever bills can see which, and mend them.
+impl From<pricing::RatingError> for Failure {
+    fn from(error: pricing::RatingError) -> Self {
+        Self::new(Kind::Internal, error.to_string())
+    }
+}
+
 impl From<billing::BillError> for Failure {
     fn from(error: billing::BillError) -> Self {
         match error {
             billing::BillError::Empty { .. } => Self::conflict(error.to_string()),
-            _ => Self::internal(error),
+            billing::BillError::Decimal(_) => Self::new(Kind::Internal, error.to_string()),
+            billing::BillError::Number => Self::internal(error),
         }
     }
 }

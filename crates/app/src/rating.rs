@@ -3,6 +3,7 @@
 use crate::cx::Cx;
 use crate::failure::Failure;
 use access::Action;
+use access::tree::OrgState;
 use base::{OrgId, Period, RunId, Zone};
 use lake::{Buckets, GroupBy, RollUp};
 use pricing::{Charge, ItemUsage, PriceBook, Window};
@@ -30,17 +31,51 @@ pub struct RatedEdge {
     pub watermark: i64,
 }
 
-/// What a rating gave: the edges, and those that could not be rated.
-#[derive(Debug, Clone, Default)]
+/// An edge, or a paper of one, that failed by itself; the others stand.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct FailedEdge {
+    /// Who would owe.
+    pub org: OrgId,
+    /// Its name.
+    pub name: String,
+    /// Why, for a person.
+    pub reason: String,
+}
+
+impl FailedEdge {
+    pub(crate) fn new(buyer: &Org, failure: &Failure) -> Self {
+        let cause = std::error::Error::source(failure).map(ToString::to_string).unwrap_or_default();
+        tracing::error!(buyer = %buyer.id, %failure, cause, "an edge cannot be billed");
+        Self::because(buyer, failure.to_string())
+    }
+
+    fn because(buyer: &Org, reason: String) -> Self {
+        Self { org: buyer.id, name: buyer.name.clone(), reason }
+    }
+}
+
+impl std::fmt::Display for FailedEdge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({}): {}", self.name, self.org, self.reason)
+    }
+}
+
+/// What a rating gave: the edges, and those without one.
+#[derive(Debug)]
 pub struct Rated {
     /// The edges, parents first.
     pub edges: Vec<RatedEdge>,
-    /// Edges that failed, as texts for a person; the others stand.
-    pub failed: Vec<String>,
+    /// Edges that failed.
+    pub failed: Vec<FailedEdge>,
+    /// Organisations that nobody charges, since neither they nor one above have prices.
+    pub unpriced: Vec<Org>,
+    /// The tree that was rated.
+    pub(crate) tree: BilledTree,
 }
 
 /// The tree as it is billed in a month: an organisation that moved is billed by its old parent up to the
 /// end of the month.
+#[derive(Debug)]
 pub(crate) struct BilledTree {
     orgs: BTreeMap<OrgId, Org>,
     children: BTreeMap<OrgId, Vec<OrgId>>,
@@ -81,6 +116,11 @@ impl BilledTree {
         self.subtree(top).into_iter().map(|org| org.id).collect()
     }
 
+    /// What `org` was called; its id if it is not in the tree.
+    pub(crate) fn name_of(&self, org: OrgId) -> String {
+        self.orgs.get(&org).map_or_else(|| org.to_string(), |org| org.name.clone())
+    }
+
     /// `org` and those above it, the root left out.
     pub(crate) fn edges_above(&self, org: OrgId) -> Vec<&Org> {
         let mut found = Vec::new();
@@ -103,17 +143,14 @@ pub async fn rate_below(cx: &Cx, seller: OrgId, month: &str) -> Result<Rated, Fa
     cx.app.lake.seal().await?;
     let watermark = cx.app.lake.watermark().await?;
     let (mut rated, parts) = rate_as_of(cx, seller, month, watermark).await?;
-    for (edge, parts_json) in rated.edges.iter().zip(parts) {
-        if let Err(failure) = keep(cx, edge, parts_json).await {
-            rated.failed.push(failed(&edge.buyer, &failure));
+    for (edge, parts_json) in std::mem::take(&mut rated.edges).into_iter().zip(parts) {
+        match keep(cx, &edge, parts_json).await {
+            Ok(()) => rated.edges.push(edge),
+            // Charges that are not kept must not be billed: no paper could be explained by them.
+            Err(failure) => rated.failed.push(FailedEdge::new(&edge.buyer, &failure)),
         }
     }
     Ok(rated)
-}
-
-fn failed(buyer: &Org, failure: &Failure) -> String {
-    let cause = std::error::Error::source(failure).map(|cause| format!(": {cause}")).unwrap_or_default();
-    format!("{} ({}): {failure}{cause}", buyer.name, buyer.id)
 }
 
 /// Rates without keeping anything: what [`rate_below`] keeps, and what late usage is compared with. Beside
@@ -131,7 +168,7 @@ pub(crate) async fn rate_as_of(
     let own = edge_into(cx, &tree, seller, month, watermark).await?;
     let mut rated: BTreeMap<OrgId, (RatedEdge, String)> =
         own.map(|edge| (seller, (edge, String::new()))).into_iter().collect();
-    let (mut order, mut failures) = (Vec::new(), Vec::new());
+    let (mut order, mut unpriced, mut failures) = (Vec::new(), Vec::new(), BTreeMap::new());
     for buyer in tree.subtree(seller).into_iter().filter(|org| org.id != seller) {
         let above = buyer.parent.and_then(|parent| rated.get(&parent)).map(|(edge, _)| edge);
         match rate_edge(cx, buyer, month, above, &tree.below(buyer.id), watermark).await {
@@ -139,13 +176,23 @@ pub(crate) async fn rate_as_of(
                 order.push(buyer.id);
                 rated.insert(buyer.id, edge);
             }
-            Ok(None) => {}
-            Err(failure) if matches!(failure.kind, crate::Kind::Internal) => failures.push(failed(buyer, &failure)),
+            Ok(None) => match buyer.parent.and_then(|parent| failures.get(&parent)) {
+                Some(FailedEdge { name, .. }) => {
+                    let failed = FailedEdge::because(buyer, format!("the prices of {name} count here, which failed"));
+                    failures.insert(buyer.id, failed);
+                }
+                None => unpriced.push(buyer.clone()),
+            },
+            Err(failure) if matches!(failure.kind, crate::Kind::Internal) => {
+                failures.insert(buyer.id, FailedEdge::new(buyer, &failure));
+            }
             Err(failure) => return Err(failure),
         }
     }
     let (edges, parts) = order.into_iter().filter_map(|org| rated.remove(&org)).unzip();
-    Ok((Rated { edges, failed: failures }, parts))
+    unpriced.retain(|org| org.state != OrgState::Deleted);
+    let failed = tree.subtree(seller).into_iter().filter_map(|org| failures.remove(&org.id)).collect();
+    Ok((Rated { edges, failed, unpriced, tree }, parts))
 }
 
 /// What `seller` itself is charged: by his own prices, or by those of the nearest organisation above.

@@ -2,6 +2,7 @@
 
 use crate::cx::Cx;
 use crate::failure::Failure;
+use crate::rating::BilledTree;
 use access::Action;
 use base::{InvoiceId, OrgId, Period, UserId};
 use lake::{Buckets, GroupBy, RecordFilter, RollUp, RolledUp, StoredRecord};
@@ -119,7 +120,8 @@ pub async fn trace(
     let line = line.ok_or_else(|| Failure::not_found("line"))?;
     let period = line.original_period.unwrap_or(paper.draft.period);
     let mut tx = cx.app.store.read(&grant).await?;
-    let Some((edge, item)) = priced_item(&mut tx, payer, period, &line.source.item_code).await? else {
+    let tree = BilledTree::at(&mut tx, period.start_us).await?;
+    let Some((edge, item)) = priced_item(&mut tx, &tree, payer, period, &line.source.item_code).await? else {
         return Err(Failure::not_found("price item"));
     };
     let run = store::charges::run_of(&mut tx, edge, period.start_us).await?;
@@ -161,11 +163,11 @@ pub async fn trace(
 /// The edge whose prices count for `payer`, and the item in them.
 pub(crate) async fn priced_item(
     tx: &mut store::Tx,
+    tree: &BilledTree,
     payer: OrgId,
     period: Period,
     code: &str,
 ) -> Result<Option<(OrgId, pricing::PriceItem)>, Failure> {
-    let tree = crate::rating::BilledTree::at(tx, period.start_us).await?;
     for edge in tree.edges_above(payer) {
         if let Some(agreement) = agreements::in_force(tx, edge.id, period.start_us).await? {
             return Ok(agreement.book.items.into_iter().find(|item| item.code == code).map(|item| (edge.id, item)));

@@ -39,8 +39,8 @@ pub enum DecimalError {
         /// What was given.
         text: String,
     },
-    /// A calculation left the range of 128 bits.
-    #[error("the result of a calculation does not fit 128 bits")]
+    /// A calculation left the range of its type.
+    #[error("the result of a calculation is too large")]
     Overflow,
 }
 

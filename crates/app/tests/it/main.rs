@@ -160,6 +160,8 @@ on_both_engines!(
     late_usage_of_a_month_without_paper_is_billed,
     a_customer_closes_its_own_month,
     a_child_in_another_zone_keeps_the_months_name,
+    an_edge_that_fails_stops_no_other,
+    late_usage_that_cannot_be_rated_is_named,
     corrections_come_from_above,
     billed_months_keep_their_prices,
     rating_again_gives_the_same_digest,
@@ -342,6 +344,74 @@ async fn a_child_in_another_zone_keeps_the_months_name(bench: Bench) {
     );
     bench.at("2026-12-01T12:00:00Z");
     assert!(bench.close("2026-11").await.papers.is_empty(), "no adjustment out of nothing");
+}
+
+/// The largest price there is: with 10^18 hours no rating fits, with 10^12 the charges do, but no paper.
+const HUGE: &str = r#"{"model":"per_unit","rate":"1000000000"}"#;
+
+async fn an_edge_that_fails_stops_no_other(bench: Bench) {
+    let team = child(&bench.cx, bench.red, "Team", "project").await;
+    let green = child(&bench.cx, bench.customer, "Green", "department").await;
+    bench.price(bench.customer, "2026-09", r#"{"model":"per_unit","rate":"0.000001"}"#).await.unwrap();
+    bench.price(bench.red, "2026-09", HUGE).await.unwrap();
+    bench.price(bench.blue, "2026-09", HUGE).await.unwrap();
+    bench.at("2026-09-20T00:00:00Z");
+    let huge = "1000000000000000000";
+    assert_eq!(bench.use_hours(team, "a", "2026-09-09T10:00:00Z", huge).await.accepted, 1);
+    bench.use_hours(bench.blue, "b", "2026-09-09T10:00:00Z", "1000000000000").await;
+    bench.use_hours(green, "c", "2026-09-09T10:00:00Z", "5000000").await;
+    bench.at("2026-10-01T00:00:01Z");
+    let closed = bench.close("2026-09").await;
+    assert_eq!(
+        amounts(&closed).iter().map(|paper| (paper.0.as_str(), paper.1)).collect::<Vec<_>>(),
+        // 10^18 + 10^12 + 5 x 10^6 hours, and the share of Green.
+        [("invoice", 100_000_100_000_500), ("statement", 500)]
+    );
+    let too_large = "the result of a calculation is too large";
+    let failed: Vec<String> = closed.failed.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        failed,
+        [
+            format!("Red ({}): item \"vm\": {too_large}", bench.red),
+            format!("Team ({team}): the prices of Red count here, which failed"),
+            format!("Blue ({}): {too_large}", bench.blue),
+        ]
+    );
+    assert!(closed.unrated.is_empty(), "they have prices: {:?}", closed.unrated);
+    // Nothing is forgotten: with a price that fits, the next close makes what is missing.
+    for org in [bench.red, bench.blue] {
+        bench.price(org, "2026-09", r#"{"model":"per_unit","rate":"0.000001"}"#).await.unwrap();
+    }
+    let again = bench.close("2026-09").await;
+    assert_eq!(again.failed, []);
+    assert_eq!(again.kept.len(), 2);
+    let mut made: Vec<_> = again.papers.iter().map(|paper| (paper.payer, paper.total_minor.0)).collect();
+    made.sort_by_key(|(payer, total)| (*total, *payer != bench.red));
+    assert_eq!(made, [(bench.blue, 100_000_000), (bench.red, 100_000_000_000_000), (team, 100_000_000_000_000)]);
+}
+
+async fn late_usage_that_cannot_be_rated_is_named(bench: Bench) {
+    bench.price(bench.customer, "2026-09", HUGE).await.unwrap();
+    bench.at("2026-09-20T00:00:00Z");
+    bench.use_hours(bench.customer, "a", "2026-09-09T10:00:00Z", "1").await;
+    bench.at("2026-10-01T00:00:01Z");
+    bench.close("2026-09").await;
+    bench.use_hours(bench.customer, "late", "2026-09-09T10:00:00Z", "1000000000000000000").await;
+    assert_eq!(bench.use_hours(bench.customer, "b", "2026-10-01T00:00:00Z", "1").await.accepted, 1);
+    bench.at("2026-11-01T00:00:01Z");
+    let closed = bench.close("2026-10").await;
+    assert_eq!(amounts(&closed)[0].1, 100_000_000_000, "October stands by itself");
+    let failed: Vec<String> = closed.failed.iter().map(ToString::to_string).collect();
+    let late = "late usage of 2026-09 is not looked for";
+    let below = "the prices of Customer count here, which failed";
+    assert_eq!(
+        failed,
+        [
+            format!("Customer ({}): {late}: item \"vm\": the result of a calculation is too large", bench.customer),
+            format!("Blue ({}): {late}: {below}", bench.blue),
+            format!("Red ({}): {late}: {below}", bench.red),
+        ]
+    );
 }
 
 async fn corrections_come_from_above(bench: Bench) {

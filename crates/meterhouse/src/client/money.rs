@@ -153,7 +153,7 @@ async fn close(session: Session, month: &str, issue: bool) -> Result<u8, Exit> {
     let call = Call::post(path, &json!({ "month": month, "issue": issue })).slow();
     let answer = session.send(call).await?.json()?;
     let list = |name: &str| answer[name].as_array().cloned().unwrap_or_default();
-    let (made, kept, unrated) = (list("papers"), list("kept"), list("unrated"));
+    let (made, kept, unrated, failed) = (list("papers"), list("kept"), list("unrated"), list("failed"));
     match session.format {
         Format::Json => output::write(output::json(&answer).as_bytes())?,
         format => {
@@ -166,7 +166,11 @@ async fn close(session: Session, month: &str, issue: bool) -> Result<u8, Exit> {
     for text in unrated.iter().filter_map(Value::as_str) {
         eprintln!("without a price: {text}");
     }
-    Ok(if unrated.is_empty() { 0 } else { 7 })
+    for edge in &failed {
+        let text = |name: &str| edge[name].as_str().unwrap_or("-");
+        eprintln!("failed, not billed: {} ({}): {}", text("name"), text("org"), text("reason"));
+    }
+    Ok(if unrated.is_empty() && failed.is_empty() { 0 } else { 7 })
 }
 
 async fn get(session: Session, paper: &str) -> Result<u8, Exit> {

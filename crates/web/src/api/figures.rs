@@ -259,6 +259,24 @@ pub(super) struct Closed {
     pub(super) kept: Vec<PaperRow>,
     /// Usage without a price, for a person to look at.
     pub(super) unrated: Vec<String>,
+    /// Edges and papers that failed, each by itself; the others stand. Nothing of them is billed.
+    pub(super) failed: Vec<FailedEdge>,
+}
+
+/// An edge of a closing that failed.
+#[derive(Serialize, ToSchema)]
+pub(super) struct FailedEdge {
+    /// Who would owe.
+    pub(super) org: String,
+    pub(super) name: String,
+    /// Why, for a person.
+    pub(super) reason: String,
+}
+
+impl From<app::rating::FailedEdge> for FailedEdge {
+    fn from(edge: app::rating::FailedEdge) -> Self {
+        Self { org: edge.org.to_string(), name: edge.name, reason: edge.reason }
+    }
 }
 
 impl From<bills::Closed> for Closed {
@@ -267,6 +285,7 @@ impl From<bills::Closed> for Closed {
             papers: closed.papers.into_iter().map(PaperRow::from).collect(),
             kept: closed.kept.into_iter().map(PaperRow::from).collect(),
             unrated: closed.unrated,
+            failed: closed.failed.into_iter().map(FailedEdge::from).collect(),
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::auth::Visitor;
 use crate::{Web, units};
 use access::Action;
 use app::bills::Closed;
+use app::rating::FailedEdge;
 use app::rows::{Listed, Org};
 use app::{Failure, bills, orgs};
 use askama::Template;
@@ -58,7 +59,15 @@ struct PapersPage {
     closes: bool,
     months: Vec<Choice>,
     close_href: String,
+    /// What the closing left out, for a person to look at.
+    left_out: LeftOut,
+}
+
+/// What a closing could not put on a paper.
+#[derive(Default)]
+struct LeftOut {
     unrated: Vec<String>,
+    failed: Vec<FailedEdge>,
 }
 
 #[derive(Deserialize, Default)]
@@ -75,7 +84,7 @@ async fn papers(visitor: Visitor, Path(org): Path<String>, Query(query): Query<P
         Ok(_) => Says::good(counted(&query.closed, query.made, query.kept)),
         Err(_) => Says::default(),
     };
-    papers_page(&visitor, &org, StatusCode::OK, says, &query.closed, Vec::new()).await
+    papers_page(&visitor, &org, StatusCode::OK, says, &query.closed, LeftOut::default()).await
 }
 
 async fn papers_page(
@@ -84,7 +93,7 @@ async fn papers_page(
     status: StatusCode,
     says: Says,
     month: &str,
-    unrated: Vec<String>,
+    left_out: LeftOut,
 ) -> Answer {
     let cx = &visitor.0.cx;
     let listed = bills::list(cx, org.id).await?;
@@ -110,7 +119,7 @@ async fn papers_page(
         closes,
         months: months(cx.now_us(), &org.zone, if month.is_empty() { &last } else { month })?,
         close_href: format!("/o/{}/papers", org.id),
-        unrated,
+        left_out,
     };
     show_with(status, &page)
 }
@@ -128,18 +137,19 @@ async fn close(visitor: Visitor, Path(org): Path<String>, Form(form): Form<Close
     visitor.check_csrf(&form.csrf)?;
     let org = org_of(&visitor, &org).await?;
     match close_month(&visitor, &org, &form).await {
-        Ok(closed) if closed.unrated.is_empty() => {
+        Ok(closed) if closed.unrated.is_empty() && closed.failed.is_empty() => {
             let (made, kept) = (closed.papers.len(), closed.kept.len());
             go(&format!("/o/{}/papers?closed={}&made={made}&kept={kept}", org.id, form.month))
         }
-        // What has no price must be seen; making the same papers again changes nothing.
+        // What is on no paper must be seen; making the same papers again changes nothing.
         Ok(closed) => {
             let says = Says::good(counted(&form.month, closed.papers.len(), closed.kept.len()));
-            papers_page(&visitor, &org, StatusCode::OK, says, &form.month, closed.unrated).await
+            let left_out = LeftOut { unrated: closed.unrated, failed: closed.failed };
+            papers_page(&visitor, &org, StatusCode::OK, says, &form.month, left_out).await
         }
         Err(failure) => {
             let (status, says) = mendable(failure)?;
-            papers_page(&visitor, &org, status, says, &form.month, Vec::new()).await
+            papers_page(&visitor, &org, status, says, &form.month, LeftOut::default()).await
         }
     }
 }
