@@ -2,7 +2,9 @@
 
 Screenshots, light and dark, wide and narrow, are kept in target/screenshots.
 """
+import datetime
 import json
+import os
 import re
 import subprocess
 import sys
@@ -481,6 +483,45 @@ def test_what_a_head_may_not_do_is_absent(stage):
     for page in ("audit", "policies", "access", "tokens", "children/new", "delete", "move"):
         opened(browser, stage, f"/o/{org}/{page}")
         assert "Not allowed" in browser.find_element(By.TAG_NAME, "body").text, page
+    browser.quit()
+
+
+def test_a_closing_that_fails_is_seen(stage):
+    """The sum of one edge is beyond what a paper can hold: page, command line and API name it."""
+    def cli(*words, text=None):
+        environment = {**os.environ, "METERHOUSE_CONTEXT": str(stage.parts.folder / "cli.json")}
+        return subprocess.run([harness.BINARY, *words], input=text, env=environment, capture_output=True, text=True)
+
+    done = cli("login", stage.url, "--email", stage.people["provider admin"], text=stage.password)
+    assert done.returncode == 0, done.stderr
+    ids = []
+    for above, name, kind in (([], "Epsilon", "customer"), (ids, "Epsilon Lab", "department")):
+        done = cli("org", "create", name, "--kind", kind, "-o", "json", *(["--org", above[0]] if above else []))
+        assert done.returncode == 0, done.stderr
+        ids.append(json.loads(done.stdout)["id"])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    month = now.strftime("%Y-%m")
+    assert cli("meter", "define", "gpu.hours", "--unit", "hour").returncode == 0
+    book, events = stage.parts.folder / "book.json", stage.parts.folder / "events.json"
+    book.write_text(json.dumps({"currency": "EUR", "items": [
+        {"code": "gpu", "name": "GPU", "meter": "gpu.hours", "price": {"model": "per_unit", "rate": "1000000000"}}]}))
+    done = cli("price", "set", str(book), "--month", month, "--org", ids[1])
+    assert done.returncode == 0, done.stderr
+    events.write_text(json.dumps({
+        "specversion": "1.0", "id": "huge", "source": "/lab", "type": "gpu.hours", "subject": ids[1],
+        "time": now.strftime("%Y-%m-%dT%H:%M:%SZ"), "data": {"quantity": "1000000000000"}}))
+    done = cli("usage", "send", str(events))
+    assert done.returncode == 0, done.stderr
+    done = cli("bill", "close", "--month", month, "--org", ids[0])
+    assert done.returncode == 7, done
+    assert f"failed, not billed: Epsilon Lab ({ids[1]}): the result of a calculation is too large" in done.stderr, done.stderr
+    browser, _ = admin_at(stage)
+    opened(browser, stage, f"/o/{ids[0]}/papers")
+    send(browser, "Make drafts", month=month)
+    says(browser, f"Epsilon Lab ({ids[1]}): the result of a calculation is too large")
+    says(browser, "nothing of them is billed")
+    fits(browser)
+    shoot(browser, "papers-failed")
     browser.quit()
 
 
