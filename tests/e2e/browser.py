@@ -519,7 +519,7 @@ def test_a_closing_that_fails_is_seen(stage):
     opened(browser, stage, f"/o/{ids[0]}/papers")
     send(browser, "Make drafts", month=month)
     says(browser, f"Epsilon Lab ({ids[1]}): the result of a calculation is too large")
-    says(browser, "nothing of them is billed")
+    says(browser, "These could not be billed")
     fits(browser)
     shoot(browser, "papers-failed")
     browser.quit()
