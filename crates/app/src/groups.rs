@@ -86,7 +86,7 @@ async fn at(tx: &mut Tx, org: OrgId, group: GroupId) -> Result<Group, Failure> {
 /// What belongs to a group can be given and taken only by who could give it himself.
 async fn check_given(cx: &Cx, tx: &mut Tx, group: GroupId) -> Result<(), Failure> {
     for held in bindings::of_group(tx, group).await? {
-        people::check_giving(cx, tx, held.policy, held.propagate, held.scope).await?;
+        people::check_giving_now(cx, tx, held.policy, held.propagate, held.scope).await?;
     }
     Ok(())
 }

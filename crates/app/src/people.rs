@@ -2,7 +2,9 @@
 
 use crate::cx::{App, Cx, actor_of};
 use crate::failure::{Failure, Kind};
+use crate::sign_in::check_fresh;
 use crate::{admins, audit, orgs, passwords, policies, scim, secrets};
+use access::action::SENSITIVE;
 use access::{Action, Actions, Actor, Builtin, Context, Place, PolicyRef, Propagate, decide_job, may_give};
 use base::{BindingId, InvitationId, OrgId, RealmId, UserId};
 use serde::Serialize;
@@ -60,14 +62,14 @@ pub(crate) fn check_reach(
     })
 }
 
-/// Checks that a policy can be given at a place by the caller, and what it allows.
+/// Checks that a policy can be given at a place by the caller; says which rights it gives or denies.
 pub(crate) async fn check_giving(
     cx: &Cx,
     tx: &mut Tx,
     policy: PolicyRef,
     propagate: Propagate,
     org: OrgId,
-) -> Result<(), Failure> {
+) -> Result<Actions, Failure> {
     if let PolicyRef::Builtin(builtin) = policy
         && !builtin.reaches().contains(&propagate)
     {
@@ -76,7 +78,21 @@ pub(crate) async fn check_giving(
     }
     let (allows, denies) = policies::rights_of(tx, policy, org).await?;
     // Who gives a denial takes rights away from others: he must hold them as well.
-    check_reach(cx.actor.as_deref(), allows | denies, propagate, &*cx.place(org).await?, &cx.now())
+    check_reach(cx.actor.as_deref(), allows | denies, propagate, &*cx.place(org).await?, &cx.now())?;
+    Ok(allows | denies)
+}
+
+/// As [`check_giving`], when it is done now: rights that want a fresh proof of identity want one to be given as
+/// well, by whichever way they come to somebody.
+pub(crate) async fn check_giving_now(
+    cx: &Cx,
+    tx: &mut Tx,
+    policy: PolicyRef,
+    propagate: Propagate,
+    org: OrgId,
+) -> Result<(), Failure> {
+    let rights = check_giving(cx, tx, policy, propagate, org).await?;
+    if cx.actor.is_some() && !(rights & SENSITIVE).is_empty() { check_fresh(cx) } else { Ok(()) }
 }
 
 /// Invites somebody to `org`. The secret of the link is shown once. Whether the address belongs to somebody
@@ -107,7 +123,7 @@ pub async fn invite(
         expires_us: cx.now_us() + INVITATION_US,
     };
     let mut tx = cx.app.store.write(&grant).await?;
-    check_giving(cx, &mut tx, policy, propagate, org).await?;
+    check_giving_now(cx, &mut tx, policy, propagate, org).await?;
     invitations::insert(&mut tx, &invitation).await?;
     let detail = serde_json::json!({ "email": invitation.email, "policy": policy, "propagate": propagate });
     audit::note(cx, &mut tx, org, "user.invite", &invitation.id.to_string(), detail).await?;
@@ -368,7 +384,7 @@ pub async fn add(
     };
     let mut tx = cx.app.store.write(&grant).await?;
     epoch::bump(&mut tx).await?;
-    check_giving(cx, &mut tx, policy, propagate, org).await?;
+    check_giving_now(cx, &mut tx, policy, propagate, org).await?;
     if users::by_email(&mut tx, email).await?.is_some() {
         return Err(exists(email));
     }
@@ -391,7 +407,7 @@ pub async fn add_member(cx: &Cx, org: OrgId, user: UserId, policy: PolicyRef) ->
     let propagate = usual_reach(policy);
     let mut tx = cx.app.store.write(&grant).await?;
     epoch::bump(&mut tx).await?;
-    check_giving(cx, &mut tx, policy, propagate, org).await?;
+    check_giving_now(cx, &mut tx, policy, propagate, org).await?;
     join(cx, &mut tx, user, org, "local").await?;
     give(cx, &mut tx, Holder::User(user), policy, org, propagate).await?;
     audit::note(cx, &mut tx, org, "user.join", &user.to_string(), serde_json::json!({ "policy": policy })).await?;

@@ -173,7 +173,7 @@ async fn check_holding(cx: &Cx, tx: &mut Tx, policy: &StoredPolicy) -> Result<()
     if policies::uses(tx, policy.id).await? == 0 {
         return Ok(());
     }
-    people::check_giving(cx, tx, PolicyRef::Custom(policy.id), Propagate::Subtree, policy.org).await
+    people::check_giving(cx, tx, PolicyRef::Custom(policy.id), Propagate::Subtree, policy.org).await.map(drop)
 }
 
 /// Deletes a policy. One that somebody holds is refused unless it is to be taken from everybody.

@@ -47,7 +47,7 @@ pub async fn create_token(cx: &Cx, org: OrgId, name: &str, days: i64) -> Result<
 
 /// Who makes a directory's token must be able to give all that its groups can give.
 pub(crate) async fn check_maker(cx: &Cx, tx: &mut Tx, org: OrgId) -> Result<(), Failure> {
-    people::check_giving(cx, tx, PolicyRef::ADMIN, Propagate::Subtree, org).await
+    people::check_giving(cx, tx, PolicyRef::ADMIN, Propagate::Subtree, org).await.map(drop)
 }
 
 /// The actor behind a directory's token: it may provision its organisation, and nothing else. `None` when it

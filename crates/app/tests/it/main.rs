@@ -103,7 +103,8 @@ impl Bench {
     /// Signed in as a fresh person with `role` at `org`.
     async fn person(&self, org: OrgId, name: &str, role: Builtin) -> (Cx, UserId) {
         let email = format!("{name}@example.com");
-        let user = people::add(&self.cx, org, &email, name, PolicyRef::Builtin(role), Some(PASSWORD)).await.unwrap();
+        let admin = self.admin().await;
+        let user = people::add(&admin, org, &email, name, PolicyRef::Builtin(role), Some(PASSWORD)).await.unwrap();
         let (_, signed_in) = sign_in(&self.app, &email, PASSWORD).await.unwrap();
         (signed_in.cx, user)
     }

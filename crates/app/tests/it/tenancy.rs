@@ -24,7 +24,7 @@ impl Bench {
     }
 
     /// The provider's admin, who has just proved who he is.
-    async fn admin(&self) -> Cx {
+    pub(super) async fn admin(&self) -> Cx {
         self.as_user(self.cx.user().unwrap()).await
     }
 
@@ -114,6 +114,7 @@ on_both_engines!(
     t43_no_child_sees_more_than_its_parent,
     t44_a_reseller_sees_his_own_margin,
     t45_an_invitation_gives_what_the_inviter_holds_then,
+    t49_giving_what_wants_a_fresh_proof_wants_one,
     t46_invitations_end,
     t47_an_invitation_is_for_one_address,
     t48_a_child_is_never_weaker,
@@ -580,6 +581,37 @@ async fn t45_an_invitation_gives_what_the_inviter_holds_then(bench: Bench) {
     people::remove(&bench.cx, bench.customer, inviter).await.unwrap();
     let refused = people::accept(&bench.app, &secret, joiner("X", PASSWORD)).await;
     assert_eq!(refused.unwrap_err().kind, Kind::Gone);
+}
+
+async fn t49_giving_what_wants_a_fresh_proof_wants_one(bench: Bench) {
+    let (_, admin) = bench.person(bench.customer, "admin2", Builtin::OrganizationAdmin).await;
+    let (_, ann) = bench.person(bench.red, "ann", Builtin::Member).await;
+    let admins = groups::create(&bench.cx, bench.customer, "Admins").await.unwrap().id;
+    let readers = groups::create(&bench.cx, bench.customer, "Readers").await.unwrap().id;
+    people::add_member(&bench.cx, bench.customer, ann, MEMBER).await.unwrap();
+    for (group, policy) in [(admins, PolicyRef::ADMIN), (readers, PolicyRef::Builtin(Builtin::Auditor))] {
+        bench.bind(bench.customer, Holder::Group(group), policy, Propagate::Subtree).await.unwrap();
+    }
+    let cx = bench.as_user(admin).await;
+    bench.world.advance(16 * MINUTE_US);
+    let stale = |failure: Failure| assert_eq!(failure.kind, Kind::StepUp, "{failure}");
+    let (admin, all) = (PolicyRef::ADMIN, Propagate::Subtree);
+    stale(people::invite(&cx, bench.customer, "x@example.com", admin, all).await.unwrap_err());
+    stale(people::add(&bench.cx, bench.customer, "x@example.com", "X", admin, None).await.unwrap_err());
+    stale(people::add_member(&cx, bench.blue, ann, admin).await.unwrap_err());
+    stale(groups::add_member(&cx, bench.customer, admins, ann).await.unwrap_err());
+    let group = groups::list(&cx, bench.customer).await.unwrap().into_iter().find(|found| found.group.id == admins);
+    assert!(group.unwrap().members.is_empty(), "nothing has changed");
+    assert!(people::invitations(&cx, bench.customer).await.unwrap().is_empty());
+    // What only looks is given as before.
+    let auditor = PolicyRef::Builtin(Builtin::Auditor);
+    people::invite(&cx, bench.customer, "y@example.com", auditor, all).await.unwrap();
+    people::add_member(&cx, bench.blue, ann, auditor).await.unwrap();
+    groups::add_member(&cx, bench.customer, readers, ann).await.unwrap();
+    // Proved once more, it is done.
+    let cx = bench.as_user(cx.user().unwrap()).await;
+    groups::add_member(&cx, bench.customer, admins, ann).await.unwrap();
+    people::invite(&cx, bench.customer, "x@example.com", admin, all).await.unwrap();
 }
 
 async fn t46_invitations_end(bench: Bench) {
