@@ -29,7 +29,8 @@ pub struct RejectedItem {
 }
 
 /// Takes a body of CloudEvents for `org` (and, by their subject, organisations below it). When it
-/// returns, the accepted ones are durable.
+/// returns, the accepted ones are durable. Below the root the organisation stands in front of the source:
+/// two tenants choose their sources and ids by themselves, and neither can take the other's.
 ///
 /// # Errors
 /// [`Failure`] when the body as a whole cannot be read; nothing is taken then.
@@ -62,6 +63,9 @@ pub async fn ingest(cx: &Cx, org: OrgId, content_type: &str, body: &str) -> Resu
                 match &paths[&record.org] {
                     Some(path) => {
                         record.org_path.clone_from(path);
+                        if org != cx.realm.root() {
+                            record.source = format!("{org}:{}", record.source);
+                        }
                         batch.push(&RawEvent::Usage(Box::new(record)));
                     }
                     None => {

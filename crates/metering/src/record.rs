@@ -91,6 +91,9 @@ impl Reject {
 /// The largest believable quantity of one record: 10^18 units (an exabyte).
 pub const QUANTITY_MAX: QuantityNano = QuantityNano(1_000_000_000_000_000_000 * base::decimal::NANO);
 
+/// The longest source, the organisation that may stand in front of what a sender says included.
+pub const SOURCE_LEN_MAX: usize = 240;
+
 /// How far back a record may start: 400 days.
 pub const AGE_US_MAX: i64 = 400 * 86_400_000_000;
 
@@ -108,8 +111,8 @@ pub fn check(record: &UsageRecord, now_us: i64) -> Result<(), Reject> {
     if record.record_id.is_empty() || record.record_id.len() > 200 {
         return reject("id", &record.record_id, "must have 1 to 200 characters");
     }
-    if record.source.is_empty() || record.source.len() > 200 {
-        return reject("source", &record.source, "must have 1 to 200 characters");
+    if record.source.is_empty() || record.source.len() > SOURCE_LEN_MAX {
+        return reject("source", &record.source, "must have 1 to 240 characters");
     }
     if !crate::meter::is_meter_code(&record.meter) {
         return reject("type", &record.meter, "is not a meter code such as s3.bytes_out");

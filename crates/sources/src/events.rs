@@ -97,6 +97,12 @@ pub fn parse(raw: &str, realm: RealmId, default_org: OrgId, now_us: i64) -> Resu
         // Without it a repeated delivery would be another event.
         return Err(reject("time", "", "is missing; send when it happened, as 2026-10-01T00:00:00Z"));
     }
+    if event.source.is_empty() || event.source.len() > 200 {
+        return Err(reject("source", &event.source, "must have 1 to 200 characters"));
+    }
+    if event.source.starts_with("org_") {
+        return Err(reject("source", &event.source, "begins with org_, which is kept for the senders below the root"));
+    }
     if event.source.starts_with("s3-") {
         return Err(reject("source", &event.source, "begins with s3-, which is kept for the gateway's own records"));
     }
@@ -187,6 +193,7 @@ mod tests {
             ("subject=\"acme\"", "subject"),
             ("time=\"\"", "time"),
             ("source=\"s3-storage\"", "source"),
+            ("source=\"org_1:/a\"", "source"),
             ("time=\"yesterday\"", "time"),
             ("time=\"2030-01-01T00:00:00Z\"", "time"),
             ("time=\"2020-01-01T00:00:00Z\"", "time"),

@@ -164,6 +164,7 @@ on_both_engines!(
     an_edge_that_fails_stops_no_other,
     late_usage_that_cannot_be_rated_is_named,
     corrections_come_from_above,
+    tenants_choose_their_ids_by_themselves,
     billed_months_keep_their_prices,
     rating_again_gives_the_same_digest,
     only_ones_own_subtree_exists,
@@ -424,6 +425,43 @@ async fn corrections_come_from_above(bench: Bench) {
     assert_eq!((own.accepted, own.rejected[0].reject.field.as_str()), (0, "data.kind"));
     let provider = events::ingest(&bench.cx, bench.customer, "application/json", event).await.unwrap();
     assert_eq!(provider.accepted, 1);
+}
+
+async fn tenants_choose_their_ids_by_themselves(bench: Bench) {
+    let (red, _) = bench.person(bench.red, "red", Builtin::OrganizationAdmin).await;
+    let (blue, _) = bench.person(bench.blue, "blue", Builtin::OrganizationAdmin).await;
+    bench.at("2026-09-20T00:00:00Z");
+    let event = |source: &str, hours: u32, org: OrgId| {
+        format!(
+            r#"{{"specversion":"1.0","id":"1","source":"{source}","type":"vm.hours","subject":"{org}",
+                "time":"2026-09-10T00:00:00Z","data":{{"quantity":"{hours}","dimensions":{{"size":"l"}}}}}}"#
+        )
+    };
+    // The same source and id by three senders, one of them twice.
+    for (cx, org, hours) in [(&red, bench.red, 1), (&blue, bench.blue, 20), (&blue, bench.blue, 20)] {
+        events::ingest(cx, org, "application/json", &event("/app", hours, org)).await.unwrap();
+    }
+    let provider = event("/app", 300, bench.blue);
+    events::ingest(&bench.cx, bench.cx.realm.root(), "application/json", &provider).await.unwrap();
+    // Nobody can speak in another's name.
+    let forged = event(&format!("{}:/app", bench.blue), 1, bench.red);
+    let taken = events::ingest(&red, bench.red, "application/json", &forged).await.unwrap();
+    assert_eq!((taken.accepted, taken.rejected[0].reject.field.as_str()), (0, "source"));
+    // The longest source is counted too, and nothing longer.
+    for (length, accepted) in [(200, 1), (201, 0)] {
+        let long = event(&"s".repeat(length), 4, bench.red);
+        let taken = events::ingest(&red, bench.red, "application/json", &long).await.unwrap();
+        assert_eq!(taken.accepted, accepted, "{length}");
+    }
+    let by = GroupBy { org: true, user: false, dimensions: false };
+    let question = usage::Question { month: Some("2026-09".into()), user: None, meter: None, by, daily: false };
+    let seen = usage::ask(&bench.cx, bench.customer, question).await.unwrap();
+    let mut hours: Vec<_> = seen.rows.iter().map(|row| (row.org, row.quantity.to_string())).collect();
+    hours.sort();
+    let mut wanted = [(Some(bench.red), "5".to_owned()), (Some(bench.blue), "320".to_owned())];
+    wanted.sort();
+    assert_eq!(hours, wanted);
+    assert!(usage::quarantine(&bench.cx, bench.customer).await.unwrap().is_empty());
 }
 
 async fn billed_months_keep_their_prices(bench: Bench) {
