@@ -2,7 +2,7 @@
 
 use crate::cx::Cx;
 use crate::failure::Failure;
-use crate::people::{Given, given_to};
+use crate::people::{Given, NamesBelow, given_to};
 use crate::{admins, audit, orgs, people};
 use access::Action;
 use base::{GroupId, OrgId, UserId};
@@ -32,7 +32,7 @@ pub struct GroupDetail {
 pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<GroupDetail>, Failure> {
     let grant = cx.allow(Action::GroupRead, org).await?;
     let mut tx = cx.app.store.read(&grant).await?;
-    let names = store::orgs::subtree(&mut tx, org).await?.into_iter().map(|org| (org.id, org.name)).collect();
+    let mut names = NamesBelow::new(org);
     let mut found = Vec::new();
     for group in groups::at_org(&mut tx, org).await? {
         let mut members = Vec::new();
@@ -40,7 +40,7 @@ pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<GroupDetail>, Failure> {
             members.push((user, users::get(&mut tx, user).await?.display_name, source));
         }
         let held = bindings::of_group(&mut tx, group.id).await?;
-        let given = given_to(&mut tx, held, &names, None).await?;
+        let given = given_to(&mut tx, held, &mut names, None).await?;
         found.push(GroupDetail { group, members, given });
     }
     Ok(found)

@@ -59,5 +59,5 @@ pub mod rows {
     pub use store::policies::StoredPolicy;
     pub use store::sessions::Session;
     pub use store::tokens::Token;
-    pub use store::users::User;
+    pub use store::users::{PeopleQuestion, User};
 }

@@ -8,6 +8,7 @@ use access::{Action, Cost, Costs, PolicyRef, Product, Products};
 use base::{Currency, OrgId, Zone};
 use billing::InvoiceKind;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use store::orgs::{self, Child, Org, OrgSettings};
 use store::{Tx, epoch, products};
 
@@ -222,6 +223,16 @@ pub async fn children(cx: &Cx, org: OrgId, after: (&str, &str), limit: i64) -> R
     let mut tx = cx.app.store.read(&grant).await?;
     let after = (after.0.trim().to_lowercase(), after.1);
     Ok(orgs::children_page(&mut tx, org, (&after.0, after.1), cx.now_us(), limit.clamp(1, PAGE_MAX)).await?)
+}
+
+/// Ids and names of `org` and everything below it.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn names(cx: &Cx, org: OrgId) -> Result<BTreeMap<OrgId, String>, Failure> {
+    let grant = cx.allow(Action::OrgRead, org).await?;
+    let mut tx = cx.app.store.read(&grant).await?;
+    Ok(orgs::names_below(&mut tx, org).await?.into_iter().collect())
 }
 
 /// An organisation at which the actor has something, with what that is.

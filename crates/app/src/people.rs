@@ -8,11 +8,12 @@ use access::action::SENSITIVE;
 use access::{Action, Actions, Actor, Builtin, Context, Place, PolicyRef, Propagate, decide_job, may_give};
 use base::{BindingId, InvitationId, OrgId, RealmId, UserId};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use store::bindings::{self, Held, Holder};
 use store::invitations::{self, Invitation};
 use store::memberships::{self, Membership};
-use store::users::{self, User};
+use store::users::{self, PeopleQuestion, User};
 use store::{Tx, epoch, groups, keys, sessions, tokens};
 
 const DAY_US: i64 = 86_400_000_000;
@@ -462,40 +463,126 @@ pub struct Person {
     pub given: Vec<Given>,
 }
 
-/// People and services at `org` and below.
+/// People and services at `org` and below that a question asks for, by address.
+///
+/// # Errors
+/// [`Failure`]; [`Kind::Invalid`] when the last one of the page before is no longer there.
+pub async fn list(cx: &Cx, org: OrgId, question: &PeopleQuestion) -> Result<Vec<Person>, Failure> {
+    let grant = cx.allow(Action::UserRead, org).await?;
+    let mut tx = cx.app.store.read(&grant).await?;
+    if let Some(after) = question.after
+        && !users::is_below(&mut tx, after, org).await?
+    {
+        return Err(Failure::invalid("cursor", &after.to_string(), "is not of this list; begin again without it"));
+    }
+    let mut names = NamesBelow::new(org);
+    let mut people = Vec::new();
+    for user in users::below(&mut tx, org, question).await? {
+        people.push(person(&mut tx, user, &mut names).await?);
+    }
+    Ok(people)
+}
+
+/// How many people and services there are at `org` and below that fit a search.
 ///
 /// # Errors
 /// [`Failure`].
-pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<Person>, Failure> {
+pub async fn count(cx: &Cx, org: OrgId, question: &PeopleQuestion) -> Result<i64, Failure> {
     let grant = cx.allow(Action::UserRead, org).await?;
     let mut tx = cx.app.store.read(&grant).await?;
-    let names: std::collections::BTreeMap<OrgId, String> =
-        store::orgs::subtree(&mut tx, org).await?.into_iter().map(|org| (org.id, org.name)).collect();
-    let mut people = Vec::new();
-    for user in users::below(&mut tx, org).await? {
-        let memberships = memberships::of_user(&mut tx, user.id).await?;
-        let visible = |found: Membership| names.get(&found.org).map(|name| (found.org, name.clone(), found.state));
-        let memberships = memberships.into_iter().filter_map(visible).collect();
-        let held = bindings::of_user(&mut tx, user.id).await?;
-        let mut given = given_to(&mut tx, held, &names, None).await?;
-        for (group, _) in groups::of_user(&mut tx, user.id).await? {
-            let held = bindings::of_group(&mut tx, group.id).await?;
-            given.extend(given_to(&mut tx, held, &names, Some(&group.name)).await?);
-        }
-        people.push(Person { user, memberships, given });
+    Ok(users::count_below(&mut tx, org, question).await?)
+}
+
+/// One of the people at `org` and below.
+///
+/// # Errors
+/// [`Kind::NotFound`].
+pub async fn one(cx: &Cx, org: OrgId, user: UserId) -> Result<Person, Failure> {
+    let grant = cx.allow(Action::UserRead, org).await?;
+    let mut tx = cx.app.store.read(&grant).await?;
+    if !users::is_below(&mut tx, user, org).await? {
+        return Err(Failure::not_found("user"));
     }
-    Ok(people)
+    let found = users::get(&mut tx, user).await?;
+    person(&mut tx, found, &mut NamesBelow::new(org)).await
+}
+
+/// Ids and names of the people and services at `org` and below, by address.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn names(cx: &Cx, org: OrgId) -> Result<Vec<(UserId, String)>, Failure> {
+    let grant = cx.allow(Action::UserRead, org).await?;
+    let mut tx = cx.app.store.read(&grant).await?;
+    Ok(users::names_below(&mut tx, org).await?)
+}
+
+/// Services at `org` and below, by name.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn services(cx: &Cx, org: OrgId) -> Result<Vec<User>, Failure> {
+    let grant = cx.allow(Action::UserRead, org).await?;
+    let mut tx = cx.app.store.read(&grant).await?;
+    Ok(users::services_below(&mut tx, org).await?)
+}
+
+/// Ids and names of the members of `org` itself, by address.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn members(cx: &Cx, org: OrgId) -> Result<Vec<(UserId, String)>, Failure> {
+    let grant = cx.allow(Action::UserRead, org).await?;
+    let mut tx = cx.app.store.read(&grant).await?;
+    Ok(memberships::names_at(&mut tx, org).await?)
+}
+
+/// Names of the organisations at and below one, each read once; those elsewhere have none.
+pub(crate) struct NamesBelow {
+    top: OrgId,
+    found: BTreeMap<OrgId, Option<String>>,
+}
+
+impl NamesBelow {
+    pub(crate) fn new(top: OrgId) -> Self {
+        Self { top, found: BTreeMap::new() }
+    }
+
+    async fn get(&mut self, tx: &mut Tx, org: OrgId) -> Result<Option<String>, Failure> {
+        if let Some(name) = self.found.get(&org) {
+            return Ok(name.clone());
+        }
+        let name = store::orgs::name_below(tx, self.top, org).await?;
+        self.found.insert(org, name.clone());
+        Ok(name)
+    }
+}
+
+async fn person(tx: &mut Tx, user: User, names: &mut NamesBelow) -> Result<Person, Failure> {
+    let mut places = Vec::new();
+    for found in memberships::of_user(tx, user.id).await? {
+        if let Some(name) = names.get(tx, found.org).await? {
+            places.push((found.org, name, found.state));
+        }
+    }
+    let held = bindings::of_user(tx, user.id).await?;
+    let mut given = given_to(tx, held, names, None).await?;
+    for (group, _) in groups::of_user(tx, user.id).await? {
+        let held = bindings::of_group(tx, group.id).await?;
+        given.extend(given_to(tx, held, names, Some(&group.name)).await?);
+    }
+    Ok(Person { user, memberships: places, given })
 }
 
 pub(crate) async fn given_to(
     tx: &mut Tx,
     held: Vec<Held>,
-    names: &std::collections::BTreeMap<OrgId, String>,
+    names: &mut NamesBelow,
     via: Option<&str>,
 ) -> Result<Vec<Given>, Failure> {
     let mut found = Vec::new();
     for held in held {
-        let Some(org_name) = names.get(&held.scope).cloned() else { continue };
+        let Some(org_name) = names.get(tx, held.scope).await? else { continue };
         found.push(Given {
             id: held.id,
             policy: held.policy,

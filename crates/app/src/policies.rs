@@ -9,6 +9,7 @@ use base::{GuardRailId, OrgId, PolicyId, UserId};
 use serde::Serialize;
 use std::sync::Arc;
 use store::policies::{self, StoredPolicy};
+use store::users::PeopleQuestion;
 use store::{Tx, epoch};
 
 /// Custom policies of one organisation at most.
@@ -305,8 +306,8 @@ pub async fn who_can(
     let grant = cx.allow(Action::UserRead, org).await?;
     let place = cx.place(org).await?;
     let mut tx = cx.app.store.read(&grant).await?;
-    let mut names = store::users::below(&mut tx, org).await?;
-    names.truncate(500);
+    let question = PeopleQuestion { limit: 500, ..PeopleQuestion::default() };
+    let names = store::users::below(&mut tx, org, &question).await?;
     let fresh = access::Context { now_us: cx.now_us(), proved_us: Some(cx.now_us()), ..access::Context::default() };
     let mut found = Vec::new();
     for user in names {

@@ -279,10 +279,8 @@ pub async fn count_children(tx: &mut Tx, org: OrgId) -> Result<i64, StoreError> 
 /// Whether a child of `parent` has this name, and whether one has this slug.
 pub async fn sibling_has(tx: &mut Tx, parent: OrgId, name: &str, slug: &str) -> Result<(bool, bool), StoreError> {
     let sql = scoped!(
-        "select cast(coalesce(sum(case when name_key = $3 then 1 else 0 end), 0) as bigint) as names,
-                cast(coalesce(sum(case when slug = $4 then 1 else 0 end), 0) as bigint) as slugs
-           from org
-          where realm_id = $1 and parent_id = $2"
+        "select (select count(*) from org where realm_id = $1 and parent_id = $2 and name_key = $3) as names,
+                (select count(*) from org where realm_id = $1 and parent_id = $2 and slug = $4) as slugs"
     );
     let values = params![parent, name.trim().to_lowercase(), slug];
     tx.fetch_one("organisation", sql, values, |row| Ok((row.int("names")? > 0, row.int("slugs")? > 0))).await
@@ -507,6 +505,28 @@ pub async fn subtree(tx: &mut Tx, org: OrgId) -> Result<Vec<Org>, StoreError> {
           order by a.depth, o.name_key, o.org_id"
     );
     tx.fetch_all(sql, params![org], from_row).await
+}
+
+/// Ids and names of `org` and everything below it.
+pub async fn names_below(tx: &mut Tx, org: OrgId) -> Result<Vec<(OrgId, String)>, StoreError> {
+    let sql = scoped!(
+        "select o.org_id, o.name
+           from org_above a
+           join org o on o.realm_id = a.realm_id and o.org_id = a.org_id
+          where a.realm_id = $1 and a.ancestor_id = $2 and o.state <> 'deleted'"
+    );
+    tx.fetch_all(sql, params![org], |row| Ok((row.parsed("org_id")?, row.text("name")?))).await
+}
+
+/// The name of `org` if it is `top` or below it.
+pub async fn name_below(tx: &mut Tx, top: OrgId, org: OrgId) -> Result<Option<String>, StoreError> {
+    let sql = scoped!(
+        "select o.name
+           from org_above a
+           join org o on o.realm_id = a.realm_id and o.org_id = a.org_id
+          where a.realm_id = $1 and a.ancestor_id = $2 and a.org_id = $3 and o.state <> 'deleted'"
+    );
+    tx.fetch_optional(sql, params![top, org], |row| row.text("name")).await
 }
 
 /// Every (organisation, organisation below it) pair under `org`, depth first: the tree for rating.

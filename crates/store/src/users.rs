@@ -108,11 +108,83 @@ pub async fn by_email(tx: &mut Tx, email: &str) -> Result<Option<User>, StoreErr
     tx.fetch_optional(sql, params![email_key(email)], from_row).await
 }
 
-/// People and services that belong to `org` or to something below it, by address.
-pub async fn below(tx: &mut Tx, org: OrgId) -> Result<Vec<User>, StoreError> {
+/// Which people of a subtree.
+#[derive(Debug, Clone, Default)]
+pub struct PeopleQuestion {
+    /// Part of a name or an address, in any case; empty for everybody.
+    pub search: String,
+    /// The last one of the page before.
+    pub after: Option<UserId>,
+    /// At most so many; 0 for [`PEOPLE_MAX`].
+    pub limit: usize,
+}
+
+/// People that one question gives at most.
+pub const PEOPLE_MAX: usize = 1_001;
+
+impl PeopleQuestion {
+    /// The search as a pattern of `like`, whose own signs are escaped.
+    fn pattern(&self) -> String {
+        let text = self.search.trim().to_lowercase();
+        format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"))
+    }
+}
+
+/// People and services that belong to `org` or to something below it, by address: one page of them.
+pub async fn below(tx: &mut Tx, org: OrgId, question: &PeopleQuestion) -> Result<Vec<User>, StoreError> {
+    let after = match question.after {
+        Some(user) => get(tx, user).await?.key(),
+        None => String::new(),
+    };
+    let limit = if question.limit == 0 { PEOPLE_MAX } else { question.limit.min(PEOPLE_MAX) };
     let sql = scoped!(
         "select u.user_id, u.home_org_id, u.email, u.display_name, u.password_hash, u.state, u.created_us, u.kind,
                 u.description
+           from user_account u
+          where u.realm_id = $1 and u.email_key > $3
+            and (lower(u.display_name) like $4 escape '\\' or u.email_key like $4 escape '\\')
+            and exists (select 1
+                          from membership m
+                          join org_above a on a.realm_id = m.realm_id and a.org_id = m.org_id
+                         where m.realm_id = u.realm_id and m.user_id = u.user_id and a.ancestor_id = $2)
+          order by u.email_key
+          limit $5"
+    );
+    let limit = i64::try_from(limit).expect("a page is small");
+    tx.fetch_all(sql, params![org, after, question.pattern(), limit], from_row).await
+}
+
+/// How many [`below`] finds on all pages.
+pub async fn count_below(tx: &mut Tx, org: OrgId, question: &PeopleQuestion) -> Result<i64, StoreError> {
+    let sql = scoped!(
+        "select count(*) as people
+           from user_account u
+          where u.realm_id = $1
+            and (lower(u.display_name) like $3 escape '\\' or u.email_key like $3 escape '\\')
+            and exists (select 1
+                          from membership m
+                          join org_above a on a.realm_id = m.realm_id and a.org_id = m.org_id
+                         where m.realm_id = u.realm_id and m.user_id = u.user_id and a.ancestor_id = $2)"
+    );
+    tx.fetch_one("user", sql, params![org, question.pattern()], |row| row.int("people")).await
+}
+
+/// Whether a user belongs to `org` or to something below it.
+pub async fn is_below(tx: &mut Tx, user: UserId, org: OrgId) -> Result<bool, StoreError> {
+    let sql = scoped!(
+        "select 1 as found
+           from membership m
+           join org_above a on a.realm_id = m.realm_id and a.org_id = m.org_id
+          where m.realm_id = $1 and m.user_id = $2 and a.ancestor_id = $3
+          limit 1"
+    );
+    Ok(tx.fetch_optional(sql, params![user, org], |row| row.int("found")).await?.is_some())
+}
+
+/// Ids and names of people and services that belong to `org` or to something below it, by address.
+pub async fn names_below(tx: &mut Tx, org: OrgId) -> Result<Vec<(UserId, String)>, StoreError> {
+    let sql = scoped!(
+        "select u.user_id, u.display_name
            from user_account u
           where u.realm_id = $1
             and exists (select 1
@@ -120,6 +192,22 @@ pub async fn below(tx: &mut Tx, org: OrgId) -> Result<Vec<User>, StoreError> {
                           join org_above a on a.realm_id = m.realm_id and a.org_id = m.org_id
                          where m.realm_id = u.realm_id and m.user_id = u.user_id and a.ancestor_id = $2)
           order by u.email_key"
+    );
+    tx.fetch_all(sql, params![org], |row| Ok((row.parsed("user_id")?, row.text("display_name")?))).await
+}
+
+/// Services that belong to `org` or to something below it, by name.
+pub async fn services_below(tx: &mut Tx, org: OrgId) -> Result<Vec<User>, StoreError> {
+    let sql = scoped!(
+        "select u.user_id, u.home_org_id, u.email, u.display_name, u.password_hash, u.state, u.created_us, u.kind,
+                u.description
+           from user_account u
+          where u.realm_id = $1 and u.kind = 'service'
+            and exists (select 1
+                          from membership m
+                          join org_above a on a.realm_id = m.realm_id and a.org_id = m.org_id
+                         where m.realm_id = u.realm_id and m.user_id = u.user_id and a.ancestor_id = $2)
+          order by u.display_name, u.user_id"
     );
     tx.fetch_all(sql, params![org], from_row).await
 }

@@ -4,7 +4,7 @@ use access::{Builtin, PolicyRef, Propagate};
 use app::orgs::NewOrg;
 use app::people::Joiner;
 use app::realms::{NewRealm, create};
-use app::rows::AuditFilter;
+use app::rows::{AuditFilter, PeopleQuestion};
 use app::sign_in::{Client, SignedIn, by_session, sign_out};
 use app::tokens::{NewToken, by_token};
 use app::{
@@ -527,8 +527,8 @@ async fn only_ones_own_subtree_exists(bench: Bench) {
 async fn heads_and_members(bench: Bench) {
     let (head, _) = bench.person(bench.red, "head", Builtin::DepartmentHead).await;
     let (member, member_id) = bench.person(bench.red, "member", Builtin::Member).await;
-    assert_eq!(people::list(&member, bench.red).await.unwrap_err().kind, Kind::Forbidden);
-    assert_eq!(people::list(&head, bench.red).await.unwrap().len(), 2);
+    assert_eq!(people::list(&member, bench.red, &PeopleQuestion::default()).await.unwrap_err().kind, Kind::Forbidden);
+    assert_eq!(people::list(&head, bench.red, &PeopleQuestion::default()).await.unwrap().len(), 2);
     assert_eq!(bills::list(&member, bench.red).await.unwrap_err().kind, Kind::Forbidden);
     let book = r#"{"currency":"EUR","items":[{"code":"f","name":"F","price":{"model":"flat","amount":"1"}}]}"#;
     let book = prices::parse_book(book).unwrap();

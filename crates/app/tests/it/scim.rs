@@ -3,7 +3,7 @@
 use super::*;
 use access::Action;
 use app::people::NewBinding;
-use app::rows::Holder;
+use app::rows::{Holder, PeopleQuestion};
 use app::scim::{Asked, Directory, ScimError};
 use app::{groups, scim};
 use base::GroupId;
@@ -48,7 +48,7 @@ impl Bench {
     }
 
     async fn is_member(&self, org: OrgId, user: UserId) -> bool {
-        let people = people::list(&self.cx, org).await.unwrap();
+        let people = people::list(&self.cx, org, &PeopleQuestion::default()).await.unwrap();
         let found = people.iter().find(|person| person.user.id == user);
         found.is_some_and(|person| person.memberships.iter().any(|(at, _, state)| *at == org && state == "active"))
     }
@@ -483,7 +483,7 @@ async fn the_account_follows_its_directory(bench: Bench) {
     let directory = bench.directory(bench.red).await;
     let ann = id(&directory.create_user(&user("ann@example.com")).await.unwrap());
     let named = async |user: &str| {
-        let people = people::list(&bench.cx, bench.cx.realm.root()).await.unwrap();
+        let people = people::list(&bench.cx, bench.cx.realm.root(), &PeopleQuestion::default()).await.unwrap();
         let found = people.into_iter().find(|person| person.user.id.to_string() == user).unwrap().user;
         (found.display_name, found.email)
     };

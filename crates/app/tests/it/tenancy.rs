@@ -9,7 +9,7 @@ use app::org_life::{self, Deletion};
 use app::orgs::OrgChange;
 use app::people::NewBinding;
 use app::policies::PolicyChange;
-use app::rows::Holder;
+use app::rows::{Holder, PeopleQuestion};
 use app::{Origin, costs, groups, policies, timers};
 use base::{BindingId, GroupId, PolicyId, TokenId};
 use store::bindings::Held;
@@ -92,6 +92,7 @@ on_both_engines!(
     t12_one_person_for_one_address,
     t13_the_same_address_in_two_trees,
     t14_one_person_in_two_organisations,
+    people_are_listed_page_by_page,
     t15_tokens_die_with_the_membership,
     t16_a_dead_token_stays_dead,
     t17_a_suspended_person_comes_back,
@@ -259,13 +260,74 @@ async fn t13_the_same_address_in_two_trees(bench: Bench) {
     assert_eq!(sign_in(&bench.app, "ann@example.com", "another long phrase").await.unwrap().1.cx.realm, foreign.realm);
 }
 
+async fn people_are_listed_page_by_page(bench: Bench) {
+    let store = bench.store().await;
+    let mut tx = store.write(&decide_job(bench.cx.realm, bench.root())).await.unwrap();
+    for number in 0..25_u32 {
+        let id = UserId(bench.app.world().fresh_id());
+        let (email, name) = (format!("p{number:02}@example.com"), format!("Person_{number} 100%"));
+        let org = if number % 5 == 0 { bench.blue } else { bench.red };
+        store::users::insert(&mut tx, &store::users::User::person(id, org, &email, &name, String::new(), 1))
+            .await
+            .unwrap();
+        let membership = store::memberships::Membership {
+            user: id,
+            org,
+            state: "active".into(),
+            source: "local".into(),
+            created_us: 1,
+            created_by: String::new(),
+        };
+        store::memberships::insert(&mut tx, &membership).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let ask =
+        |search: &str, after: Option<UserId>, limit: usize| PeopleQuestion { search: search.into(), after, limit };
+    let all = people::list(&bench.cx, bench.red, &ask("", None, 0)).await.unwrap();
+    assert_eq!(all.len(), 20);
+    // Pages tile the list, whatever their size.
+    for size in [1, 3, 7, 20, 21] {
+        let (mut tiled, mut after) = (Vec::new(), None);
+        loop {
+            let page = people::list(&bench.cx, bench.red, &ask("", after, size)).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.user.id);
+            tiled.extend(page.into_iter().map(|person| person.user.id));
+        }
+        assert_eq!(tiled, all.iter().map(|person| person.user.id).collect::<Vec<_>>(), "{size}");
+    }
+    // Part of a name or an address in any case; signs of patterns stand for themselves.
+    for (search, found) in [("PERSON_1", 9), ("p07@", 1), ("n_1 1", 1), ("100%", 20), ("%", 20), ("p%7", 0), ("\\", 0)] {
+        let question = ask(search, None, 0);
+        assert_eq!(people::list(&bench.cx, bench.red, &question).await.unwrap().len(), found, "{search}");
+        assert_eq!(people::count(&bench.cx, bench.red, &question).await.unwrap(), found as i64, "{search}");
+    }
+    // Somebody from elsewhere is no place to go on from, and no single one to look at.
+    let elsewhere = people::list(&bench.cx, bench.blue, &ask("", None, 1)).await.unwrap()[0].user.id;
+    for stranger in [elsewhere, UserId(7)] {
+        let refused = people::list(&bench.cx, bench.red, &ask("", Some(stranger), 5)).await.unwrap_err();
+        assert_eq!((refused.kind, refused.field.as_str()), (Kind::Invalid, "cursor"));
+        assert_eq!(people::one(&bench.cx, bench.red, stranger).await.unwrap_err().kind, Kind::NotFound);
+    }
+    assert_eq!(people::one(&bench.cx, bench.red, all[3].user.id).await.unwrap().user, all[3].user);
+    let names = people::names(&bench.cx, bench.red).await.unwrap();
+    assert_eq!(names.len(), 20);
+    let orgs_below = orgs::names(&bench.cx, bench.customer).await.unwrap();
+    let tree = orgs::subtree(&bench.cx, bench.customer).await.unwrap();
+    assert_eq!(orgs_below, tree.into_iter().map(|org| (org.id, org.name)).collect());
+}
+
 async fn t14_one_person_in_two_organisations(bench: Bench) {
     let (_, ann) = bench.person(bench.red, "ann", Builtin::DepartmentHead).await;
     people::add_member(&bench.cx, bench.blue, ann, MEMBER).await.unwrap();
     let cx = bench.as_user(ann).await;
-    assert!(people::list(&cx, bench.red).await.is_ok());
-    assert_eq!(people::list(&cx, bench.blue).await.unwrap_err().kind, Kind::Forbidden, "rights stay apart");
-    let seen = people::list(&bench.cx, bench.root()).await.unwrap();
+    assert!(people::list(&cx, bench.red, &PeopleQuestion::default()).await.is_ok());
+    assert_eq!(
+        people::list(&cx, bench.blue, &PeopleQuestion::default()).await.unwrap_err().kind,
+        Kind::Forbidden,
+        "rights stay apart"
+    );
+    let seen = people::list(&bench.cx, bench.root(), &PeopleQuestion::default()).await.unwrap();
     let rows: Vec<_> = seen.iter().filter(|person| person.user.id == ann).collect();
     assert_eq!((rows.len(), rows[0].memberships.len()), (1, 2));
 }
@@ -331,7 +393,7 @@ async fn t18_services_outlive_their_makers(bench: Bench) {
 
 async fn t20_the_only_admin_cannot_go(bench: Bench) {
     let (_, only) = bench.person(bench.customer, "only", Builtin::OrganizationAdmin).await;
-    let held = people::list(&bench.cx, bench.customer).await.unwrap();
+    let held = people::list(&bench.cx, bench.customer, &PeopleQuestion::default()).await.unwrap();
     let held = held.iter().find(|person| person.user.id == only).unwrap().given[0].id;
     let cx = &bench.admin().await;
     assert_eq!(said(people::remove(cx, bench.customer, only).await), last_admin());
@@ -982,7 +1044,7 @@ async fn nobody_raises_himself(bench: Bench) {
     let group = groups::create(&bench.cx, bench.red, "Bosses").await.unwrap().id;
     bench.bind(bench.red, Holder::Group(group), PolicyRef::ADMIN, Propagate::Subtree).await.unwrap();
     forbidden(groups::add_member(&cx, bench.red, group, eve).await);
-    let held = people::list(&bench.cx, bench.red).await.unwrap();
+    let held = people::list(&bench.cx, bench.red, &PeopleQuestion::default()).await.unwrap();
     let boss = held.iter().find(|person| person.user.id == admin).unwrap().given[0].id;
     forbidden(people::unbind(&cx, bench.red, boss).await);
     forbidden(people::invite(&cx, bench.red, "e2@example.com", PolicyRef::ADMIN, Propagate::Subtree).await.map(drop));

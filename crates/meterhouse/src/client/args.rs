@@ -512,8 +512,12 @@ pub(crate) enum CostVerb {
 /// Verbs of `user`.
 #[derive(Subcommand)]
 pub(crate) enum UserVerb {
-    /// List the people at an organisation and below.
-    List,
+    /// List the people at an organisation and below, by address.
+    List {
+        /// Only those with this in name or address, in any case.
+        #[arg(long, value_name = "TEXT")]
+        search: Option<String>,
+    },
     /// Invite somebody. The secret of the link is shown once.
     Invite {
         /// E-mail address.

@@ -78,6 +78,7 @@ async fn user_at(session: Session, verb: UserVerb) -> Result<u8, Exit> {
             let call = Call::delete(format!("{path}/users/{}", encode(&user)));
             session.quietly(call, "The person is out; sessions, tokens and keys there have ended.").await
         }
+        UserVerb::List { search: Some(text) } => session.list(&format!("{path}/users"), &[("q", &text)], &USERS).await,
         _ => session.list(&format!("{path}/users"), &[], &USERS).await,
     }
 }

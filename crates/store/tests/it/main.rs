@@ -384,7 +384,7 @@ async fn audit_entries_come_back(bench: Bench) {
     bindings::insert(&mut tx, &held, 1).await.unwrap();
     bindings::insert(&mut tx, &held, 1).await.unwrap();
     assert_eq!(bindings::of_user(&mut tx, UserId(9)).await.unwrap(), [held]);
-    assert_eq!(users::below(&mut tx, bench.own.root()).await.unwrap().len(), 0);
+    assert_eq!(users::below(&mut tx, bench.own.root(), &users::PeopleQuestion::default()).await.unwrap().len(), 0);
     let membership = memberships::Membership {
         user: UserId(9),
         org: OrgId(5),
@@ -394,7 +394,7 @@ async fn audit_entries_come_back(bench: Bench) {
         created_by: String::new(),
     };
     memberships::insert(&mut tx, &membership).await.unwrap();
-    assert_eq!(users::below(&mut tx, bench.own.root()).await.unwrap().len(), 1);
+    assert_eq!(users::below(&mut tx, bench.own.root(), &users::PeopleQuestion::default()).await.unwrap().len(), 1);
     assert!(accounts::mappings_for(&mut tx, OrgId(6), UserId(9)).await.unwrap().is_empty());
 }
 

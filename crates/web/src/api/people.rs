@@ -3,25 +3,47 @@
 use super::bodies::{NewInvitation, NewKey};
 use super::idempotent::Change;
 use super::models::{Invitation, Key, List, User};
-use super::request::{Answer, Asked, ListAsked, Refused, id, page, parsed, word};
+use super::request::{Answer, Asked, ListAsked, Refused, cut, id, page, page_limit, parsed, word};
 use crate::auth::Caller;
 use access::Propagate;
+use app::rows::PeopleQuestion;
 use app::{keys, people};
 use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 use base::{InvitationId, OrgId, UserId};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
-/// Lists the people at an organisation and below.
-#[utoipa::path(get, path = "/v1/orgs/{org}/users", params(ListAsked), responses((status = 200, body = List<User>)))]
+/// Which people.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct UsersAsked {
+    /// Part of a name or an address, in any case.
+    q: Option<String>,
+    /// At most so many; 50 if left out.
+    limit: Option<usize>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Lists the people and services at an organisation and below, by address.
+#[utoipa::path(get, path = "/v1/orgs/{org}/users", params(UsersAsked), responses((status = 200, body = List<User>)))]
 pub(super) async fn list_users(
     Caller(me): Caller,
     Path(org): Path<String>,
-    Asked(asked): Asked<ListAsked>,
+    Asked(asked): Asked<UsersAsked>,
 ) -> Answer<List<User>> {
-    let rows = people::list(&me.cx, id(&org, "organisation")?).await?.into_iter().map(User::from).collect();
-    Ok(Json(page(rows, &asked, |user| user.id.clone())?))
+    let limit = page_limit(asked.limit);
+    let question = PeopleQuestion {
+        search: asked.q.unwrap_or_default(),
+        after: asked.cursor.map(|text| parsed("cursor", &text)).transpose()?,
+        limit: limit + 1,
+    };
+    let rows = people::list(&me.cx, id(&org, "organisation")?, &question).await?.into_iter().map(User::from).collect();
+    Ok(Json(cut(rows, limit, |user| user.id.clone())))
 }
 
 /// Invites somebody to an organisation. The secret of the link is shown once.

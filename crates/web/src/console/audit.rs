@@ -4,8 +4,8 @@
 use super::audit_entry::{Entry, Namer, entry, shown_path};
 use super::fields::{Fields, day, query_value};
 use super::frame::{
-    Answer, Choice, Empty, Menu, NavItem, Page, Says, TREE_TABS, choices, may, mendable, org_names, org_of, show_with,
-    tabs, user_names,
+    Answer, Choice, Empty, Menu, NavItem, Page, Says, TREE_TABS, choices, may, mendable, org_of, show_with, tabs,
+    user_names,
 };
 use crate::Web;
 use crate::auth::Visitor;
@@ -95,7 +95,7 @@ async fn list(visitor: Visitor, Path(org): Path<String>, Query(query): Query<Fie
         vec![Choice::new("", "anybody", query.get("actor")), Choice::new("system", "system", query.get("actor"))];
     actors.extend(users.iter().map(|(id, name)| Choice::new(id, name, query.get("actor"))));
     actors[2..].sort_by_key(|choice| choice.label.to_lowercase());
-    let mut namer = Namer::new(org.id, users, org_names(&orgs::subtree(cx, org.id).await?));
+    let mut namer = Namer::new(org.id, users, orgs::names(cx, org.id).await?);
     let mut rows = Vec::new();
     for event in &events {
         let actor = namer.actor(cx, &event.actor).await;

@@ -1,8 +1,8 @@
 //! The name space: which virtual bucket or folder is where, for whom.
 
 use super::frame::{
-    Answer, Choice, Empty, Menu, NavItem, Page, STORAGE_TABS, Says, choices, go, mendable, name_of, org_names, org_of,
-    parse, show_with, tabs, user_names,
+    Answer, Choice, Empty, Menu, NavItem, Page, STORAGE_TABS, Says, choices, go, mendable, name_of, org_of, parse,
+    show_with, tabs, user_names,
 };
 use super::sources::linkable;
 use crate::Web;
@@ -76,7 +76,7 @@ async fn buckets_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Sa
     let found = sources::mappings(cx, org.id).await?;
     let accounts = linkable(cx, org.id).await?;
     let users = user_names(visitor, org.id).await;
-    let names = org_names(&orgs::subtree(cx, org.id).await?);
+    let names = orgs::names(cx, org.id).await?;
     let rows = found.iter().map(|mapping| mapping_row(mapping, &users, &names, &accounts)).collect();
     let page = BucketsPage {
         page: Page::at(visitor, org, Menu::Sources, "Buckets").await,

@@ -260,8 +260,8 @@ pub(super) fn org_names(tree: &[Org]) -> BTreeMap<OrgId, String> {
 pub(super) async fn user_names(visitor: &Visitor, org: OrgId) -> BTreeMap<String, String> {
     let mut names = BTreeMap::new();
     if may(&visitor.0.cx, Action::UserRead, org).await {
-        let found = people::list(&visitor.0.cx, org).await.unwrap_or_default();
-        names.extend(found.into_iter().map(|person| (person.user.id.to_string(), person.user.display_name)));
+        let found = people::names(&visitor.0.cx, org).await.unwrap_or_default();
+        names.extend(found.into_iter().map(|(user, name)| (user.to_string(), name)));
     }
     names.insert(visitor.0.user.id.to_string(), visitor.0.user.display_name.clone());
     names

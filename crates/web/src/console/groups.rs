@@ -192,10 +192,8 @@ fn member_row(org: OrgId, (user, name, source): &(UserId, String, String)) -> Me
 
 async fn joinable(cx: &Cx, org: OrgId, detail: &GroupDetail) -> Vec<Choice> {
     let is_in = |user: UserId| detail.members.iter().any(|(member, ..)| *member == user);
-    let found = people::list(cx, org).await.unwrap_or_default().into_iter();
-    let fits =
-        found.filter(|person| !is_in(person.user.id) && person.memberships.iter().any(|(place, ..)| *place == org));
-    fits.map(|person| Choice::new(person.user.id.to_string(), person.user.display_name, "")).collect()
+    let members = people::members(cx, org).await.unwrap_or_default().into_iter();
+    members.filter(|(user, _)| !is_in(*user)).map(|(user, name)| Choice::new(user.to_string(), name, "")).collect()
 }
 
 async fn act(

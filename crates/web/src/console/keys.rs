@@ -1,8 +1,7 @@
 //! Access keys of an organisation, and the receipt that shows a new secret once, ready to paste.
 
 use super::frame::{
-    Answer, Choice, Empty, Menu, Page, Says, go, instant, mendable, name_of, org_names, org_of, parse, show, show_with,
-    user_names,
+    Answer, Choice, Empty, Menu, Page, Says, go, instant, mendable, name_of, org_of, parse, show, show_with, user_names,
 };
 use crate::Web;
 use crate::auth::Visitor;
@@ -69,7 +68,7 @@ async fn keys_page(web: &Web, visitor: &Visitor, org: &Org, status: StatusCode, 
     let cx = &visitor.0.cx;
     let found = keys::list(cx, org.id).await?;
     let users = user_names(visitor, org.id).await;
-    let names = org_names(&orgs::subtree(cx, org.id).await?);
+    let names = orgs::names(cx, org.id).await?;
     let mut choices: Vec<Choice> = users.iter().map(|(id, name)| Choice::new(id, name, &entry.user)).collect();
     choices.sort_by(|a, b| a.label.cmp(&b.label));
     let page = KeysPage {

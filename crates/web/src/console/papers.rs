@@ -1,6 +1,6 @@
 //! Statements and invoices of an organisation, and the closing of a month.
 
-use super::frame::{Answer, Choice, Empty, Menu, Page, Says, go, may, mendable, months, org_names, org_of, show_with};
+use super::frame::{Answer, Choice, Empty, Menu, Page, Says, go, may, mendable, months, org_of, show_with};
 use crate::auth::Visitor;
 use crate::{Web, units};
 use access::Action;
@@ -97,7 +97,7 @@ async fn papers_page(
 ) -> Answer {
     let cx = &visitor.0.cx;
     let listed = bills::list(cx, org.id).await?;
-    let names = org_names(&orgs::subtree(cx, org.id).await?);
+    let names = orgs::names(cx, org.id).await?;
     let closes = may(cx, Action::InvoiceCreate, org.id).await;
     let empty = if closes {
         Empty::nothing_yet("A month becomes papers when it is closed, with the form on this page.", "", "")

@@ -1,7 +1,7 @@
 //! People of an organisation: where they are members, what they were given, who was invited, and the link
 //! that is shown once.
 
-use super::fields::Fields;
+use super::fields::{Fields, query_value};
 use super::frame::{
     Answer, Choice, Empty, Menu, NavItem, PEOPLE_TABS, Page, Says, choices, go, instant, may, mendable, org_of,
     own_url, parse, show, show_with, tabs,
@@ -10,7 +10,7 @@ use crate::Web;
 use crate::auth::Visitor;
 use access::{Action, PolicyRef, Propagate};
 use app::people::{self, Givable, Given, Person};
-use app::rows::{Invitation, Org};
+use app::rows::{Invitation, Org, PeopleQuestion};
 use app::{Cx, Failure, groups};
 use askama::Template;
 use axum::Router;
@@ -62,7 +62,9 @@ struct PeoplePage {
     tabs: Vec<NavItem>,
     says: Says,
     people: Vec<PersonRow>,
-    count: usize,
+    count: i64,
+    search: String,
+    search_href: String,
     first_href: String,
     next_href: String,
     invitations: Vec<InvitationRow>,
@@ -128,23 +130,30 @@ async fn list(visitor: Visitor, Path(org): Path<String>, Query(query): Query<Fie
 
 async fn people_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Says, entry: Fields) -> Answer {
     let cx = &visitor.0.cx;
-    let found = people::list(cx, org.id).await?;
+    let question =
+        PeopleQuestion { search: entry.get("q").to_owned(), after: entry.get("after").parse().ok(), limit: PAGE + 1 };
+    let mut found = people::list(cx, org.id, &question).await?;
+    let count = people::count(cx, org.id, &question).await?;
+    let more = found.len() > PAGE;
+    found.truncate(PAGE);
     let invited = people::invitations(cx, org.id).await?;
     let invites = may(cx, Action::UserInvite, org.id).await;
     let groups = groups_of(cx, org.id).await;
     let sentences = if invites { givable(cx, org.id).await } else { Vec::new() };
     let names = sentences.iter().map(|givable| (givable.policy, givable.name.clone())).collect();
-    let first: usize = entry.get("from").parse().unwrap_or_default();
     let base = format!("/o/{}/people", org.id);
-    let more = found.len() > first.saturating_add(PAGE);
+    let searched = format!("{base}?q={}", query_value(&question.search));
+    let next = found.last().filter(|_| more).map(|person| format!("{searched}&after={}", person.user.id));
     let page = PeoplePage {
         page: Page::at(visitor, org, Menu::People, "People").await,
         tabs: tabs(cx, org.id, PEOPLE_TABS, "people").await,
         says,
-        people: found.iter().skip(first).take(PAGE).map(|person| person_row(person, org.id, &groups)).collect(),
-        count: found.len(),
-        first_href: if first > 0 { base.clone() } else { String::new() },
-        next_href: if more { format!("{base}?from={}", first + PAGE) } else { String::new() },
+        people: found.iter().map(|person| person_row(person, org.id, &groups)).collect(),
+        count,
+        search: question.search,
+        search_href: base.clone(),
+        first_href: if question.after.is_some() { searched } else { String::new() },
+        next_href: next.unwrap_or_default(),
         invitations: invited.iter().map(|invitation| invitation_row(invitation, &names, invites)).collect(),
         invites,
         invite_href: format!("{base}/invite"),

@@ -84,8 +84,7 @@ async fn person(visitor: Visitor, Path((org, user)): Path<(String, String)>, Que
 }
 
 async fn find(cx: &Cx, org: OrgId, user: UserId) -> Result<Person, PageFailure> {
-    let found = people::list(cx, org).await?.into_iter().find(|person| person.user.id == user);
-    found.ok_or_else(|| PageFailure(Failure::not_found("user")))
+    Ok(people::one(cx, org, user).await?)
 }
 
 async fn person_page(

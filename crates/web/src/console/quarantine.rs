@@ -1,7 +1,7 @@
 //! Usage that could not be counted, with the money it would be worth.
 
 use super::figures::plain;
-use super::frame::{Answer, Empty, Menu, NavItem, Page, STORAGE_TABS, instant, org_names, org_of, show, tabs};
+use super::frame::{Answer, Empty, Menu, NavItem, Page, STORAGE_TABS, instant, org_of, show, tabs};
 use crate::auth::Visitor;
 use crate::problem::PageFailure;
 use crate::{Web, units};
@@ -45,7 +45,7 @@ async fn list(visitor: Visitor, Path(org): Path<String>) -> Answer {
     let org = org_of(&visitor, &org).await?;
     let cx = &visitor.0.cx;
     let held = usage::quarantine(cx, org.id).await?;
-    let names = org_names(&orgs::subtree(cx, org.id).await?);
+    let names = orgs::names(cx, org.id).await?;
     show(&QuarantinePage {
         page: Page::at(&visitor, &org, Menu::Sources, "Quarantine").await,
         tabs: tabs(cx, org.id, STORAGE_TABS, "quarantine").await,

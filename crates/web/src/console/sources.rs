@@ -1,8 +1,8 @@
 //! Linked S3 accounts: link, test, sweep. A secret goes in and never comes out.
 
 use super::frame::{
-    Answer, Choice, Empty, Menu, NavItem, Page, STORAGE_TABS, Says, choices, go, instant, mendable, org_names, org_of,
-    parse, show_with, tabs,
+    Answer, Choice, Empty, Menu, NavItem, Page, STORAGE_TABS, Says, choices, go, instant, mendable, org_of, parse,
+    show_with, tabs,
 };
 use crate::auth::Visitor;
 use crate::problem::PageFailure;
@@ -97,7 +97,7 @@ async fn list(visitor: Visitor, Path(org): Path<String>) -> Answer {
 async fn sources_page(visitor: &Visitor, org: &Org, outcome: Outcome, entry: AccountForm) -> Answer {
     let cx = &visitor.0.cx;
     let accounts = sources::list(cx, org.id).await?;
-    let names = org_names(&orgs::subtree(cx, org.id).await?);
+    let names = orgs::names(cx, org.id).await?;
     let page = SourcesPage {
         page: Page::at(visitor, org, Menu::Sources, "S3 accounts").await,
         tabs: tabs(cx, org.id, STORAGE_TABS, "sources").await,

@@ -2,15 +2,15 @@
 
 use super::fields::Fields;
 use super::frame::{
-    Answer, Choice, Menu, NavItem, PEOPLE_TABS, Page, Says, go, may, mendable, org_names, org_of, own_url, parse,
-    show_with, tabs, user_names,
+    Answer, Choice, Menu, NavItem, PEOPLE_TABS, Page, Says, go, may, mendable, org_of, own_url, parse, show_with, tabs,
+    user_names,
 };
 use super::me_tokens::{TokenRow, new_token, receipt, token_row};
 use crate::Web;
 use crate::auth::Visitor;
 use access::Action;
-use app::people::{self, Person};
-use app::rows::{Org, Token};
+use app::people;
+use app::rows::{Org, Token, User};
 use app::{Cx, Failure, orgs, tokens};
 use askama::Template;
 use axum::Router;
@@ -60,7 +60,7 @@ async fn list(visitor: Visitor, Path(org): Path<String>) -> Answer {
 async fn list_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Says, entry: Fields) -> Answer {
     let cx = &visitor.0.cx;
     let found = tokens::list(cx, org.id).await?;
-    let places = org_names(&orgs::subtree(cx, org.id).await?);
+    let places = orgs::names(cx, org.id).await?;
     let owners = user_names(visitor, org.id).await;
     let services = services(cx, org.id).await;
     let revokes = may(cx, Action::TokenRevoke, org.id).await;
@@ -85,8 +85,8 @@ async fn list_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Says,
         rows: found.iter().map(row).collect(),
         owners_here: services
             .iter()
-            .filter(|person| person.memberships.iter().any(|(place, ..)| *place == org.id))
-            .map(|person| Choice::new(person.user.id.to_string(), &person.user.display_name, entry.get("service")))
+            .filter(|service| service.home_org == org.id)
+            .map(|service| Choice::new(service.id.to_string(), &service.display_name, entry.get("service")))
             .collect(),
         services: services.iter().map(|person| service_row(org.id, person)).collect(),
         creates: may(cx, Action::TokenCreateProgrammatic, org.id).await,
@@ -99,21 +99,17 @@ async fn list_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Says,
 }
 
 /// Services at `org` and below; none where the visitor may not see people.
-async fn services(cx: &Cx, org: OrgId) -> Vec<Person> {
-    if !may(cx, Action::UserRead, org).await {
-        return Vec::new();
-    }
-    let found = people::list(cx, org).await.unwrap_or_default();
-    found.into_iter().filter(|person| person.user.kind == "service").collect()
+async fn services(cx: &Cx, org: OrgId) -> Vec<User> {
+    if may(cx, Action::UserRead, org).await { people::services(cx, org).await.unwrap_or_default() } else { Vec::new() }
 }
 
-fn service_row(org: OrgId, person: &Person) -> ServiceRow {
+fn service_row(org: OrgId, service: &User) -> ServiceRow {
     ServiceRow {
-        name: person.user.display_name.clone(),
-        href: format!("/o/{org}/people/{}", person.user.id),
-        description: person.user.description.clone(),
-        state: person.user.state.clone(),
-        active: person.user.state == "active",
+        name: service.display_name.clone(),
+        href: format!("/o/{org}/people/{}", service.id),
+        description: service.description.clone(),
+        state: service.state.clone(),
+        active: service.state == "active",
     }
 }
 

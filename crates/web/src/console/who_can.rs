@@ -3,7 +3,7 @@
 
 use super::fields::Fields;
 use super::frame::{
-    Answer, Choice, Empty, Menu, NavItem, PEOPLE_TABS, Page, Says, mendable, org_names, org_of, parse, show_with, tabs,
+    Answer, Choice, Empty, Menu, NavItem, PEOPLE_TABS, Page, Says, mendable, org_of, parse, show_with, tabs,
 };
 use super::policies::{place_name, place_names};
 use super::policy_form::read_json;
@@ -83,13 +83,11 @@ async fn answer(visitor: &Visitor, org: &Org, fields: &Fields) -> Answer {
         }
     };
     let mut names = place_names(cx, org).await;
-    names.extend(org_names(&orgs::subtree(cx, org.id).await?));
-    let everybody = people::list(cx, org.id).await?;
+    names.extend(orgs::names(cx, org.id).await?);
+    let everybody = people::names(cx, org.id).await?;
     let holder = fields.get("holder");
-    let people: Vec<Choice> = everybody
-        .into_iter()
-        .map(|person| Choice::new(person.user.id.to_string(), person.user.display_name, holder))
-        .collect();
+    let people: Vec<Choice> =
+        everybody.into_iter().map(|(user, name)| Choice::new(user.to_string(), name, holder)).collect();
     let as_if = if fields.get("draft").trim().is_empty() { None } else { people.iter().find(|person| person.selected) };
     let page = AccessPage {
         page: Page::at(visitor, org, Menu::People, "Who can do what, and why").await,

@@ -5,7 +5,7 @@
 use crate::bench::Reply;
 use crate::planted::{PLACES, Person, Planted, ROLES};
 use crate::routes::{self, Route};
-use app::rows::AuditFilter;
+use app::rows::{AuditFilter, PeopleQuestion};
 use app::{Cx, audit, bills, cloud_links, events, groups, keys, orgs, people, policies, prices, sources, tokens};
 use axum::http::StatusCode;
 use std::collections::BTreeMap;
@@ -78,7 +78,7 @@ async fn state(planted: &Planted) -> String {
         let done = AuditFilter { outcome: "allow".to_owned(), ..AuditFilter::default() };
         let newest = audit::list(&cx, realm.root(), 0, &done, 1).await.unwrap();
         let _ = writeln!(text, "{:?}", newest.first().map(|event| event.seq));
-        let _ = writeln!(text, "{:?}", people::list(&cx, realm.root()).await.unwrap());
+        let _ = writeln!(text, "{:?}", people::list(&cx, realm.root(), &PeopleQuestion::default()).await.unwrap());
         let _ = writeln!(text, "{:?}", keys::list(&cx, realm.root()).await.unwrap());
         let _ = writeln!(text, "{:?}", sources::mappings(&cx, realm.root()).await.unwrap());
         let _ = writeln!(text, "{:?}", sources::list(&cx, realm.root()).await.unwrap());
