@@ -2,12 +2,15 @@
 
 Screenshots, light and dark, wide and narrow, are kept in target/screenshots.
 """
+import base64
 import datetime
+import hmac
 import json
 import os
 import re
 import subprocess
 import sys
+import time
 import urllib.request
 
 import harness
@@ -406,6 +409,156 @@ def test_my_own_things(stage):
     opened(browser, stage, "/me/password")
     send(browser, "Change the password", old=stage.password, new="a quite new password 1", again="another one")
     says(browser, "is not the same as the new password")
+    browser.quit()
+
+
+PASSPHRASE = "a phrase of the tests 1"
+
+
+def joined(stage, name):
+    """Somebody new, invited on the page and signed in, in a browser that reaches the console by name: passkeys
+    belong to names."""
+    admin, root = admin_at(stage)
+    opened(admin, stage, f"/o/{root}/people")
+    send(admin, "Make an invitation", email=f"{name}@northwind.example", policy="Auditor", reach="self")
+    link = re.search(r"https?://\S+/join\S+", admin.find_element(By.TAG_NAME, "main").text).group(0)
+    admin.quit()
+    browser = stage.browser()
+    at_home = stage.url.replace("127.0.0.1", "localhost")
+    browser.get(link.replace("127.0.0.1", "localhost"))
+    send(browser, "Join", name=name.title(), password=PASSPHRASE)
+    return browser, at_home
+
+
+def password_in(browser, home, name):
+    browser.get(home + "/sign-in")
+    send(browser, "Sign in", email=f"{name}@northwind.example", password=PASSPHRASE)
+
+
+def sign_out(browser):
+    click(browser, browser.find_element(By.XPATH, "//button[contains(., 'Sign out')]"))
+
+
+def code_at(secret, step):
+    """The code of an authenticator app, RFC 6238 with the usual thirty seconds, six digits and SHA-1."""
+    key = base64.b32decode(secret + "=" * (-len(secret) % 8))
+    digest = hmac.new(key, step.to_bytes(8, "big"), "sha1").digest()
+    at = digest[-1] & 15
+    return f"{(int.from_bytes(digest[at:at + 4], 'big') & 0x7FFFFFFF) % 1_000_000:06}"
+
+
+def test_an_authenticator_app_from_its_code_to_its_end(stage):
+    browser, home = joined(stage, "tilda")
+    if "/sign-in" in browser.current_url:
+        password_in(browser, home, "tilda")
+    browser.get(home + "/me/factors")
+    send(browser, "Show the QR code", name="Phone")
+    assert browser.find_elements(By.CSS_SELECTOR, "main svg")
+    shoot(browser, "totp")
+    secret = browser.find_element(By.CSS_SELECTOR, "main code").text.replace(" ", "")
+    step = int(time.time()) // 30
+    wrong = f"{(int(code_at(secret, step)) + 1) % 1_000_000:06}"
+    if wrong not in (code_at(secret, step - 1), code_at(secret, step + 1)):
+        send(browser, "Confirm", code=wrong)
+        says(browser, "code")
+        assert not browser.find_elements(By.CSS_SELECTOR, "ul.codes"), "a wrong code adds nothing"
+    step = int(time.time()) // 30
+    used = code_at(secret, step)
+    send(browser, "Confirm", code=used)
+    codes = [code.text for code in browser.find_elements(By.CSS_SELECTOR, "ul.codes code")]
+    assert len(set(codes)) == 10, codes
+    shoot(browser, "recovery-codes")
+    follow(browser, "I have kept them")
+    says(browser, "Phone")
+    says(browser, "10 of your recovery codes are unused")
+    sign_out(browser)
+    # The password alone opens nothing; a code that was used does not either.
+    password_in(browser, home, "tilda")
+    says(browser, "Second step")
+    shoot(browser, "second-step")
+    browser.get(home + "/me")
+    assert "/sign-in" in browser.current_url
+    password_in(browser, home, "tilda")
+    send(browser, "Sign in", code=used)
+    says(browser, "Second step")
+    # A code of the next half minute is taken (clocks differ), once.
+    send(browser, "Sign in", code=code_at(secret, step + 1))
+    assert "/sign-in" not in browser.current_url, main_text(browser)
+    sign_out(browser)
+    for attempt in ("in", "refused"):
+        password_in(browser, home, "tilda")
+        send(browser, "Sign in", code=codes[3])
+        assert ("/sign-in" in browser.current_url) == (attempt == "refused"), (attempt, main_text(browser))
+        if attempt == "in":
+            browser.get(home + "/me/factors")
+            says(browser, "9 of your recovery codes are unused")
+            sign_out(browser)
+    password_in(browser, home, "tilda")
+    send(browser, "Sign in", code=codes[4])
+    browser.get(home + "/me/factors")
+    click(browser, browser.find_element(By.CSS_SELECTOR, "button[aria-label='Remove Phone']"))
+    says(browser, "You have none yet")
+    sign_out(browser)
+    password_in(browser, home, "tilda")
+    assert "/sign-in" not in browser.current_url, "without a factor the password is enough again"
+    browser.quit()
+
+
+def press(browser, text):
+    """Presses a button whose answer comes after the browser has asked its authenticator."""
+    button = next(one for one in browser.find_elements(By.CSS_SELECTOR, "main button") if text in one.text)
+    click(browser, button)
+
+
+def test_a_passkey_signs_in_without_a_password(stage):
+    browser, home = joined(stage, "pascal")
+    if "/sign-in" in browser.current_url:
+        password_in(browser, home, "pascal")
+    browser.execute_cdp_cmd("WebAuthn.enable", {})
+    options = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True,
+               "isUserVerified": True, "automaticPresenceSimulation": True}
+    device = browser.execute_cdp_cmd("WebAuthn.addVirtualAuthenticator", {"options": options})["authenticatorId"]
+    browser.get(home + "/me/factors")
+    follow(browser, "Add a passkey")
+    shoot(browser, "passkey")
+    press(browser, "Go on")
+    if browser.find_elements(By.CSS_SELECTOR, "ul.codes"):
+        follow(browser, "I have kept them")
+    says(browser, "Passkey")
+    kept = browser.execute_cdp_cmd("WebAuthn.getCredentials", {"authenticatorId": device})["credentials"]
+    assert len(kept) == 1 and kept[0]["rpId"] == "localhost" and kept[0]["isResidentCredential"], kept
+    sign_out(browser)
+    browser.get(home + "/sign-in")
+    press(browser, "Sign in with a passkey")
+    assert "/sign-in" not in browser.current_url, main_text(browser)
+    assert "Pascal" in browser.find_element(By.CSS_SELECTOR, ".account").text
+    sign_out(browser)
+    # After the password it is the second step.
+    password_in(browser, home, "pascal")
+    says(browser, "Second step")
+    press(browser, "Use a passkey")
+    assert "/sign-in" not in browser.current_url, main_text(browser)
+    # One that does not verify its user, and one that somebody else has, open nothing.
+    sign_out(browser)
+    browser.execute_cdp_cmd("WebAuthn.setUserVerified", {"authenticatorId": device, "isUserVerified": False})
+    browser.get(home + "/sign-in")
+    button = next(one for one in browser.find_elements(By.CSS_SELECTOR, "main button") if "passkey" in one.text)
+    button.click()
+    harness.wait_until("the refusal", lambda: "No passkey was used" in main_text(browser))
+    assert "/sign-in" in browser.current_url
+    shoot(browser, "passkey-refused")
+    browser.execute_cdp_cmd("WebAuthn.clearCredentials", {"authenticatorId": device})
+    browser.execute_cdp_cmd("WebAuthn.setUserVerified", {"authenticatorId": device, "isUserVerified": True})
+    stranger = {**kept[0], "userHandle": base64.b64encode(b"somebody else").decode(), "signCount": 1}
+    browser.execute_cdp_cmd("WebAuthn.addCredential", {"authenticatorId": device, "credential": stranger})
+    browser.get(home + "/sign-in")
+    press(browser, "Sign in with a passkey")
+    assert browser.find_elements(By.CSS_SELECTOR, "input[name=password]"), main_text(browser)
+    browser.get(home + "/me")
+    assert "/sign-in" in browser.current_url
+    # The console by number offers none: a passkey belongs to a name.
+    browser.get(stage.url + "/sign-in")
+    assert "passkey" not in main_text(browser)
     browser.quit()
 
 
