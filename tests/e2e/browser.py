@@ -366,6 +366,11 @@ def test_people_come_change_and_go(stage):
     ada = next(link for link in browser.find_elements(By.CSS_SELECTOR, "main tbody th a") if link.text.startswith("Ada"))
     click(browser, ada)
     shoot(browser, "person-from-above")
+    opened(browser, stage, f"/o/{root}/people")
+    send(browser, "Find", q="ADA@")
+    assert [row.text for row in browser.find_elements(By.CSS_SELECTOR, "main tbody th")] == ["Ada"], main_text(browser)
+    send(browser, "Find", q="nobody of this name")
+    says(browser, "Nobody has nobody of this name in name or address")
     # A service, its policy, its token, and its end.
     opened(browser, stage, f"/o/{root}/tokens")
     send(browser, "Create the service", name="Exporter", description="writes usage to the warehouse")

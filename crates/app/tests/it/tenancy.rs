@@ -297,7 +297,8 @@ async fn people_are_listed_page_by_page(bench: Bench) {
         assert_eq!(tiled, all.iter().map(|person| person.user.id).collect::<Vec<_>>(), "{size}");
     }
     // Part of a name or an address in any case; signs of patterns stand for themselves.
-    for (search, found) in [("PERSON_1", 9), ("p07@", 1), ("n_1 1", 1), ("100%", 20), ("%", 20), ("p%7", 0), ("\\", 0)] {
+    for (search, found) in [("PERSON_1", 9), ("p07@", 1), ("n_1 1", 1), ("100%", 20), ("%", 20), ("p%7", 0), ("\\", 0)]
+    {
         let question = ask(search, None, 0);
         assert_eq!(people::list(&bench.cx, bench.red, &question).await.unwrap().len(), found, "{search}");
         assert_eq!(people::count(&bench.cx, bench.red, &question).await.unwrap(), found as i64, "{search}");
