@@ -156,7 +156,8 @@ impl Period {
         Self::month_of(self.start_us - 1, zone)
     }
 
-    /// The local days of the period, in order.
+    /// The local days of the period, in order. A day that a zone left out, as Samoa did when it crossed the date
+    /// line, is none.
     ///
     /// # Errors
     /// [`PeriodError::OutOfRange`].
@@ -167,7 +168,9 @@ impl Period {
         while start < self.end_us {
             date = date.checked_add(1.day()).map_err(|_| PeriodError::OutOfRange)?;
             let end = zone.midnight_us(date)?.min(self.end_us);
-            days.push(Self::new(start, end)?);
+            if end > start {
+                days.push(Self::new(start, end)?);
+            }
             start = end;
         }
         Ok(days)
@@ -244,6 +247,16 @@ mod tests {
         assert_eq!(Period::month("2026-10", &berlin).unwrap().seconds(), 31 * 86_400 + 3_600);
         assert_eq!(Period::month("2026-03", &berlin).unwrap().seconds(), 31 * 86_400 - 3_600);
         assert_eq!(Period::month("2026-03", &berlin).unwrap().days(&berlin).unwrap().len(), 31);
+    }
+
+    #[test]
+    fn a_day_that_never_was_is_left_out() {
+        let apia: Zone = "Pacific/Apia".parse().unwrap();
+        let december = Period::month("2011-12", &apia).unwrap();
+        let days = december.days(&apia).unwrap();
+        assert_eq!((days.len(), december.seconds()), (30, 30 * 86_400));
+        assert_eq!(apia.date_of(days[28].start_us), "2011-12-29");
+        assert_eq!(apia.date_of(days[29].start_us), "2011-12-31");
     }
 
     #[test]
