@@ -100,8 +100,30 @@ pub(crate) async fn open_app(config: &Config, world: Arc<dyn World>) -> Result<(
     let absolute = std::path::absolute(folder).map_err(|error| Exit::failed(error.to_string()))?;
     let opened = Lake::open(&absolute, postgres.as_deref(), world.clone(), settings).await;
     let lake = opened.map_err(|error| Exit::failed(error.to_string()))?;
-    let app = App::new(store, lake, world, app::secrets::Vault::new(&key))?;
+    let outside = outside(config, &world)?;
+    let app = App::new(store, lake, world, app::secrets::Vault::new(&key), outside)?;
     Ok((app, key))
+}
+
+/// What the configuration opens, and the resolver it names.
+fn outside(config: &Config, world: &Arc<dyn World>) -> Result<app::Outside, Exit> {
+    let allowed = app::outside::allowed(&config.network.allow, &config.network.ports)?;
+    let servers = match config.network.resolver.parse::<SocketAddr>() {
+        Ok(server) => vec![server],
+        Err(_) => system_resolvers(&std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default()),
+    };
+    let world = world.clone();
+    let id = move || {
+        let mut random = [0_u8; 2];
+        world.fill_random(&mut random);
+        u16::from_be_bytes(random)
+    };
+    Ok(app::Outside { allowed, txt: app::outside::txt_records(servers, id) })
+}
+
+fn system_resolvers(text: &str) -> Vec<SocketAddr> {
+    let names = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
+    names.filter_map(|name| name.trim().parse().ok()).map(|ip| SocketAddr::new(ip, 53)).collect()
 }
 
 /// Faults for controls of tests: only in development builds, and only when asked for by name.
