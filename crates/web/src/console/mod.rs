@@ -16,6 +16,7 @@ mod fields;
 mod figures;
 mod frame;
 mod groups;
+mod identity;
 mod keys;
 mod line;
 mod me;
@@ -37,6 +38,7 @@ mod second_step;
 mod settings;
 mod sign_in;
 mod sources;
+mod sso;
 mod tokens;
 mod tree;
 mod usage;
@@ -51,7 +53,9 @@ pub fn router() -> Router<Web> {
     Router::new()
         .merge(sign_in::router())
         .merge(second_step::router())
+        .merge(sso::router())
         .merge(factors::router())
+        .merge(identity::router())
         .merge(overview::router())
         .merge(usage::router())
         .merge(costs::router())
