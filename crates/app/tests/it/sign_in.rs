@@ -544,7 +544,7 @@ impl Bench {
     async fn provider(&self, settings: IdpSettings) -> Provider {
         let provider = Provider::start(self).await;
         self.set_idp(&provider, settings, true).await.unwrap();
-        self.claim("example.com").await;
+        self.claim_verified("example.com").await;
         provider
     }
 
@@ -560,7 +560,7 @@ impl Bench {
         idps::put(&self.boss().await, self.customer, new).await
     }
 
-    async fn claim(&self, domain: &str) {
+    async fn claim_verified(&self, domain: &str) {
         let cx = self.boss().await;
         let claim = domains::claim(&cx, self.customer, domain).await.unwrap();
         self.records.lock().unwrap().insert(record_name(domain), vec!["v=spf1".into(), claim.challenge]);
