@@ -1,8 +1,8 @@
 //! Identity providers of organisations: set, tried, switched off, deleted; what hangs on one.
 
-use crate::cx::{App, Cx};
+use crate::cx::{App, Cx, actor_of};
 use crate::failure::{Failure, Kind};
-use crate::{admins, audit, orgs, people};
+use crate::{admins, audit, orgs, people, scim};
 use access::admins::keeps_admin;
 use access::{Action, decide_job};
 use base::{GroupId, IdpId, OrgId, RealmId, UserId};
@@ -342,22 +342,67 @@ pub async fn pending(cx: &Cx, org: OrgId) -> Result<Vec<User>, Failure> {
     Ok(found)
 }
 
-/// Lets somebody in who waits.
+/// Lets somebody in who waits. If a directory made an account for the address that his provider says, he is let
+/// into that one, and who lets him in must be able to give what it has. Says which account it is.
 ///
 /// # Errors
 /// [`Kind::NotFound`] when nobody of this id waits there.
-pub async fn let_in(cx: &Cx, org: OrgId, user: UserId) -> Result<(), Failure> {
+pub async fn let_in(cx: &Cx, org: OrgId, user: UserId) -> Result<UserId, Failure> {
     let grant = cx.allow(Action::UserInvite, org).await?;
     let mut tx = cx.app.store.write(&grant).await?;
     epoch::bump(&mut tx).await?;
-    let is_there = memberships::get(&mut tx, user, org).await?.is_some();
-    if !is_there || users::get(&mut tx, user).await?.state != "pending" {
-        return Err(Failure::not_found("user"));
+    let account = pending_at(&mut tx, org, user).await?;
+    let is_known = idps::of_user(&mut tx, user).await?.into_iter().next();
+    let waiting = match &is_known {
+        Some(idp) if !account.description.is_empty() => scim::waiting_for(&mut tx, idp, &account.description).await?,
+        _ => Vec::new(),
+    };
+    let inviter = actor_of(&cx.app, &mut tx, cx.user()?).await?;
+    let mut becomes = user;
+    for (directory, row) in waiting.into_iter().filter(|(_, row)| row.suspended.is_empty()) {
+        scim::check_holder(cx, &mut tx, &row, &inviter).await?;
+        if becomes == user {
+            becomes = row.account;
+            idps::move_identities(&mut tx, user, becomes).await?;
+        } else {
+            scim::put_in_place(cx, &mut tx, directory, row, becomes).await?;
+        }
     }
-    users::set_state(&mut tx, user, "active").await?;
-    memberships::set_state(&mut tx, user, org, "active").await?;
-    audit::note(cx, &mut tx, org, "idp.let_in", &user.to_string(), serde_json::json!({})).await?;
+    if becomes == user {
+        users::set_state(&mut tx, user, "active").await?;
+        memberships::set_state(&mut tx, user, org, "active").await?;
+    } else {
+        memberships::delete(&mut tx, user, org).await?;
+        people::shut(cx, &mut tx, user).await?;
+    }
+    let detail = serde_json::json!({ "said": account.description, "account": becomes });
+    audit::note(cx, &mut tx, org, "idp.let_in", &user.to_string(), detail).await?;
     tx.commit().await?;
     cx.app.caches.clear();
-    Ok(())
+    Ok(becomes)
+}
+
+/// Turns somebody away who waits. Nothing is kept of him, so that he may ask again.
+///
+/// # Errors
+/// [`Kind::NotFound`] when nobody of this id waits there.
+pub async fn turn_away(cx: &Cx, org: OrgId, user: UserId) -> Result<(), Failure> {
+    let grant = cx.allow(Action::UserInvite, org).await?;
+    let mut tx = cx.app.store.write(&grant).await?;
+    epoch::bump(&mut tx).await?;
+    let account = pending_at(&mut tx, org, user).await?;
+    idps::forget_identities(&mut tx, user).await?;
+    memberships::delete(&mut tx, user, org).await?;
+    people::shut(cx, &mut tx, user).await?;
+    let detail = serde_json::json!({ "said": account.description });
+    audit::note(cx, &mut tx, org, "idp.turn_away", &user.to_string(), detail).await?;
+    Ok(tx.commit().await?)
+}
+
+async fn pending_at(tx: &mut Tx, org: OrgId, user: UserId) -> Result<User, Failure> {
+    if memberships::get(tx, user, org).await?.is_none() {
+        return Err(Failure::not_found("user"));
+    }
+    let account = users::get(tx, user).await?;
+    if account.state == "pending" { Ok(account) } else { Err(Failure::not_found("user")) }
 }

@@ -10,7 +10,7 @@ use crate::domains::{domain_of, speaks_for};
 use crate::failure::{Failure, Kind};
 use crate::people::realm_of;
 use crate::sign_in::{Begun, Client, SignedIn, first_proof, renew};
-use crate::{admins, audit, idps, people, secrets};
+use crate::{admins, audit, idps, people, scim, secrets};
 use access::decide_job;
 use base::{GroupId, IdpId, OrgId, RealmId, SessionId, UserId};
 use identity::oidc::{self, Claims, Expected, Groups, KeySet, Login, OidcError, Pkce, Provider, calls};
@@ -330,24 +330,51 @@ async fn recognise(cx: &Cx, tx: &mut Tx, idp: &Idp, claims: &Claims) -> Result<U
         _ => None,
     };
     let name = shown_name(claims);
-    if let Some(email) = spoken_for {
-        match users::by_email(tx, email).await? {
-            None => {
-                let user = User::person(UserId(cx.app.fresh()), idp.org, email, &name, String::new(), cx.now_us());
-                people::insert(tx, &user).await?;
-                let detail = serde_json::json!({ "idp": idp.id, "subject": claims.subject });
-                audit::note(cx, tx, idp.org, "idp.new_user", &user.id.to_string(), detail).await?;
-                return Ok(user);
-            }
-            Some(user) if may_link(tx, idp, &user).await? => {
-                let detail = serde_json::json!({ "idp": idp.id, "subject": claims.subject });
-                audit::note(cx, tx, idp.org, "idp.link", &user.id.to_string(), detail).await?;
-                return Ok(user);
-            }
-            Some(_) => {}
-        }
+    if let Some(email) = spoken_for
+        && let Some(user) = with_address(cx, tx, idp, claims, (email, &name)).await?
+    {
+        return Ok(user);
     }
     make_pending(cx, tx, idp, claims, &name).await
+}
+
+/// Somebody with an address that the provider speaks for: who has it here, or whom a directory made for it, or
+/// somebody new. `None` when it may not take over who has it.
+async fn with_address(
+    cx: &Cx,
+    tx: &mut Tx,
+    idp: &Idp,
+    claims: &Claims,
+    (email, name): (&str, &str),
+) -> Result<Option<User>, Failure> {
+    let mut waiting = Vec::new();
+    for (org, row) in scim::waiting_for(tx, idp, email).await? {
+        let account = users::get(tx, row.account).await?;
+        if may_link(tx, idp, &account).await? {
+            waiting.push((org, row));
+        }
+    }
+    let detail = serde_json::json!({ "idp": idp.id, "subject": claims.subject });
+    let user = match (users::by_email(tx, email).await?, waiting.first()) {
+        (Some(user), _) if may_link(tx, idp, &user).await? => user.id,
+        (Some(_), _) => return Ok(None),
+        (None, Some((_, row))) => {
+            users::set_email(tx, row.account, email).await?;
+            row.account
+        }
+        (None, None) => {
+            let user = User::person(UserId(cx.app.fresh()), idp.org, email, name, String::new(), cx.now_us());
+            people::insert(tx, &user).await?;
+            audit::note(cx, tx, idp.org, "idp.new_user", &user.id.to_string(), detail).await?;
+            return Ok(Some(user));
+        }
+    };
+    // Whom directories made for the same person becomes one with him, unless they have switched him off.
+    for (org, row) in waiting.into_iter().filter(|(_, row)| row.account != user && row.suspended.is_empty()) {
+        scim::put_in_place(cx, tx, org, row, user).await?;
+    }
+    audit::note(cx, tx, idp.org, "idp.link", &user.to_string(), detail).await?;
+    Ok(Some(users::get(tx, user).await?))
 }
 
 fn shown_name(claims: &Claims) -> String {
@@ -357,7 +384,9 @@ fn shown_name(claims: &Claims) -> String {
 
 /// A provider takes over nobody who has something outside of its organisation, and no account for emergencies.
 async fn may_link(tx: &mut Tx, idp: &Idp, user: &User) -> Result<bool, Failure> {
-    if user.state != "active" || user.kind != "human" || users::is_break_glass(tx, user.id).await? {
+    // Who is suspended is recognised, so that he is refused and does not wait as somebody new.
+    let is_here = ["active", "suspended"].contains(&user.state.as_str());
+    if !is_here || user.kind != "human" || users::is_break_glass(tx, user.id).await? {
         return Ok(false);
     }
     let mut places: BTreeSet<OrgId> = memberships::of_user(tx, user.id).await?.iter().map(|found| found.org).collect();
@@ -373,12 +402,13 @@ async fn may_link(tx: &mut Tx, idp: &Idp, user: &User) -> Result<bool, Failure> 
     Ok(true)
 }
 
-/// Somebody without rights and without an address, who waits for an admin.
+/// Somebody without rights and without an address, who waits for an admin. His description is the address that
+/// the provider says, for the admin to read.
 async fn make_pending(cx: &Cx, tx: &mut Tx, idp: &Idp, claims: &Claims, name: &str) -> Result<User, Failure> {
-    let said = claims.email.as_deref().unwrap_or("nobody");
+    let said: String = claims.email.as_deref().unwrap_or_default().chars().take(254).collect();
     let user = User {
         state: "pending".to_owned(),
-        description: format!("{} says: {said}", idp.name).chars().take(500).collect(),
+        description: said.clone(),
         ..User::person(UserId(cx.app.fresh()), idp.org, "", name, String::new(), cx.now_us())
     };
     people::insert(tx, &user).await?;

@@ -191,6 +191,8 @@ on_both_engines!(
     a_sync_keeps_the_last_admin,
     enforced_sign_in_leaves_a_way_back,
     a_proof_at_the_provider_is_fresh,
+    who_was_provisioned_and_signs_in_is_one_person,
+    who_is_let_in_becomes_whom_the_directory_made,
 );
 
 async fn a_code_is_good_once(bench: Bench) {
@@ -948,4 +950,97 @@ async fn a_proof_at_the_provider_is_fresh(bench: Bench) {
         }
         Finished::SignIn(_) => panic!("no sign-in was begun"),
     }
+}
+
+/// A user of Red's or the customer's directory, as the directory tells him.
+fn provisioned(email: &str) -> Vec<u8> {
+    json!({ "userName": email, "displayName": "Ann Example", "active": true,
+            "emails": [{ "value": email, "type": "work", "primary": true }] })
+    .to_string()
+    .into_bytes()
+}
+
+fn parse_id(value: &Value) -> UserId {
+    value["id"].as_str().unwrap().parse().unwrap()
+}
+
+impl Bench {
+    async fn people_of_tree(&self) -> usize {
+        people::list(&self.boss().await, self.cx.realm.root()).await.unwrap().len()
+    }
+}
+
+async fn who_was_provisioned_and_signs_in_is_one_person(bench: Bench) {
+    let provider = Provider::start(&bench).await;
+    bench.set_idp(&provider, IdpSettings::default(), true).await.unwrap();
+    let (directory, below) = (bench.directory(bench.customer).await, bench.directory(bench.red).await);
+    // Before the domain is anybody's, a directory gets accounts that wait, without address.
+    let ann = parse_id(&directory.create_user(&provisioned(EMAIL)).await.unwrap());
+    let staff = directory.create_group(br#"{"displayName":"Staff"}"#).await.unwrap();
+    let add = json!({ "Operations": [{ "op": "add", "path": "members", "value": [{ "value": ann }] }] }).to_string();
+    directory.patch_group(staff["id"].as_str().unwrap(), add.as_bytes()).await.unwrap();
+    let twin = parse_id(&below.create_user(&provisioned("ANN@example.com")).await.unwrap());
+    let off = parse_id(&directory.create_user(&provisioned("off@example.com")).await.unwrap());
+    let inactive = json!({ "Operations": [{ "op": "replace", "path": "active", "value": false }] }).to_string();
+    directory.patch_user(&off.to_string(), inactive.as_bytes()).await.unwrap();
+    assert!(bench.known_as(EMAIL).await.is_none());
+    bench.claim_verified("example.com").await;
+    let (_, signed_in) = whole(provider.sign_in(&bench, EMAIL, ann_says(json!({}))).await);
+    assert!([ann, twin].contains(&signed_in.user.id), "nobody is made anew");
+    assert_eq!(signed_in.user.email, EMAIL);
+    assert_eq!(bench.groups_of(signed_in.user.id).await, [("Staff".to_owned(), "scim".to_owned())]);
+    assert_eq!(orgs::mine(&bench.fresh(signed_in.user.id).await).await.unwrap().len(), 2, "both memberships are his");
+    // Both directories go on speaking of him by the ids they know.
+    for (directory, id) in [(&directory, ann), (&below, twin)] {
+        let said = directory.user(&id.to_string(), &app::scim::Asked::default()).await.unwrap();
+        assert_eq!(said["active"], true);
+    }
+    let again = whole(provider.sign_in(&bench, EMAIL, ann_says(json!({}))).await).1.user.id;
+    assert_eq!(again, signed_in.user.id);
+    // Provisioned with the address, as the domain is shown to be the organisation's.
+    let bob = parse_id(&directory.create_user(&provisioned("bob@example.com")).await.unwrap());
+    let bob_says = json!({ "sub": "bob", "email": "bob@example.com", "email_verified": true });
+    assert_eq!(whole(provider.sign_in(&bench, EMAIL, bob_says.clone()).await).1.user.id, bob);
+    // Whom the directory switched off stays out, and does not begin anew as somebody who waits.
+    let off_says = json!({ "sub": "off", "email": "off@example.com", "email_verified": true });
+    let refusal = refused(provider.sign_in(&bench, EMAIL, off_says.clone()).await);
+    assert_eq!((refusal.kind, refusal.code), (Kind::Unauthenticated, None), "{}", refusal.text);
+    directory.patch_user(&bob.to_string(), inactive.as_bytes()).await.unwrap();
+    assert_eq!(refused(provider.sign_in(&bench, EMAIL, bob_says).await).kind, Kind::Unauthenticated);
+    assert!(idps::pending(&bench.boss().await, bench.customer).await.unwrap().is_empty());
+    directory.patch_user(&off.to_string(), inactive.replace("false", "true").as_bytes()).await.unwrap();
+    assert_eq!(whole(provider.sign_in(&bench, EMAIL, off_says).await).1.user.id, off);
+}
+
+async fn who_is_let_in_becomes_whom_the_directory_made(bench: Bench) {
+    let provider = bench.provider(IdpSettings::default()).await;
+    let directory = bench.directory(bench.customer).await;
+    let unverified = |name: &str| json!({ "sub": name, "email": format!("{name}@example.com"), "name": name });
+    let ann = parse_id(&directory.create_user(&provisioned(EMAIL)).await.unwrap());
+    let ann_says = unverified("ann");
+    assert_eq!(refused(provider.sign_in(&bench, EMAIL, ann_says.clone()).await).code, Some("pending"));
+    let waits = idps::pending(&bench.boss().await, bench.customer).await.unwrap();
+    assert_eq!((waits.len(), waits[0].description.as_str()), (1, EMAIL));
+    let people = bench.people_of_tree().await;
+    assert_eq!(idps::let_in(&bench.boss().await, bench.customer, waits[0].id).await.unwrap(), ann);
+    assert_eq!(whole(provider.sign_in(&bench, EMAIL, ann_says).await).1.user.id, ann);
+    assert_eq!(bench.people_of_tree().await, people - 1, "one person where two were listed");
+    // Nobody lets somebody into more than he could give himself.
+    let head = parse_id(&directory.create_user(&provisioned("head@example.com")).await.unwrap());
+    let admins = bench.group(bench.customer, "Heads", Some(Builtin::OrganizationAdmin)).await;
+    groups::add_member(&bench.boss().await, bench.customer, admins, head).await.unwrap();
+    let (_, clerk) = bench.person(bench.customer, "clerk", Builtin::OrganizationEditor).await;
+    assert_eq!(refused(provider.sign_in(&bench, EMAIL, unverified("head")).await).code, Some("pending"));
+    let waits = idps::pending(&bench.boss().await, bench.customer).await.unwrap();
+    assert_eq!(waits.len(), 1);
+    let clerk = bench.fresh(clerk).await;
+    assert_eq!(idps::let_in(&clerk, bench.customer, waits[0].id).await.unwrap_err().kind, Kind::Forbidden);
+    // Somebody who is turned away may ask again; somebody who waits elsewhere is unknown here.
+    assert_eq!(idps::turn_away(&bench.boss().await, bench.red, waits[0].id).await.unwrap_err().kind, Kind::NotFound);
+    idps::turn_away(&bench.boss().await, bench.customer, waits[0].id).await.unwrap();
+    assert!(idps::pending(&bench.boss().await, bench.customer).await.unwrap().is_empty());
+    assert_eq!(refused(provider.sign_in(&bench, EMAIL, unverified("head")).await).code, Some("pending"));
+    let again = idps::pending(&bench.boss().await, bench.customer).await.unwrap();
+    assert!(again.len() == 1 && again[0].id != waits[0].id);
+    assert_eq!(idps::let_in(&bench.boss().await, bench.customer, again[0].id).await.unwrap(), head);
 }
