@@ -4,7 +4,7 @@ use crate::cx::{App, Cx, actor_of};
 use crate::failure::{Failure, Kind};
 use crate::{admins, audit, orgs, people, scim};
 use access::admins::keeps_admin;
-use access::{Action, decide_job};
+use access::{Action, PolicyRef, Propagate, decide_job};
 use base::{GroupId, IdpId, OrgId, RealmId, UserId};
 use identity::oidc::{calls, discovery_url};
 use std::collections::BTreeSet;
@@ -133,9 +133,6 @@ pub async fn put(cx: &Cx, org: OrgId, new: NewIdp) -> Result<Idp, Failure> {
         let text = format!("issuer: people are known by {:?}; delete this provider first", known.issuer);
         return Err(Failure::conflict(text));
     }
-    if new.settings.enforced && org == cx.realm.root() {
-        check_break_glass(&mut tx, org, cx.now_us(), None).await?;
-    }
     let places = places_of_known(&mut tx, id).await?;
     let secret_sealed = match (&new.client_secret, &known) {
         (Some(secret), _) => cx.app.vault.seal(cx.app.world.as_ref(), &id.to_string(), secret),
@@ -154,6 +151,9 @@ pub async fn put(cx: &Cx, org: OrgId, new: NewIdp) -> Result<Idp, Failure> {
         created_us: known.map_or_else(|| cx.now_us(), |idp| idp.created_us),
     };
     idps::put(&mut tx, &idp).await?;
+    if org == cx.realm.root() {
+        check_emergency(&mut tx, org, cx.now_us()).await?;
+    }
     admins::check_all(&mut tx, &places, cx.now_us()).await?;
     let detail = serde_json::json!({
         "issuer": idp.issuer,
@@ -271,58 +271,116 @@ pub(crate) async fn check_password_allowed(app: &Arc<App>, realm: RealmId, user:
     Err(Failure::new(Kind::Unauthenticated, text).coded("sso_required"))
 }
 
-/// Refuses when the root would be left without an admin who gets in without the provider.
-async fn check_break_glass(tx: &mut Tx, root: OrgId, now_us: i64, without: Option<UserId>) -> Result<(), Failure> {
-    let marked: BTreeSet<UserId> = users::break_glass(tx).await?.into_iter().collect();
-    let mut admins = bindings::admins(tx, root).await?;
-    admins.retain(|admin| marked.contains(&admin.user) && Some(admin.user) != without);
-    if keeps_admin(&admins, now_us) {
-        return Ok(());
-    }
-    let text = "enforced: mark an admin of the highest organisation for emergencies first, or nobody could mend this";
-    Err(Failure::conflict(text).coded("break_glass_required"))
+/// An admin of the highest organisation, and how he stands to emergencies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Emergency {
+    /// Who.
+    pub user: UserId,
+    /// His name.
+    pub name: String,
+    /// His address.
+    pub email: String,
+    /// Whether his password works where a provider is enforced.
+    pub is_marked: bool,
+    /// What he lacks to be marked: a password, a second factor, or nothing.
+    pub lacks: &'static str,
 }
 
-/// Accounts for emergencies.
+/// Only the highest organisation has accounts for emergencies.
+fn check_root(cx: &Cx, org: OrgId) -> Result<(), Failure> {
+    if org == cx.realm.root() {
+        return Ok(());
+    }
+    let reason = "is not the highest organisation; only that one has accounts for emergencies";
+    Err(Failure::invalid("org", &org.to_string(), reason))
+}
+
+/// The admins of the highest organisation, who can be marked for emergencies.
 ///
 /// # Errors
 /// [`Failure`].
-pub async fn break_glass(cx: &Cx) -> Result<Vec<UserId>, Failure> {
-    let grant = cx.allow(Action::IdpRead, cx.realm.root()).await?;
+pub async fn emergencies(cx: &Cx, org: OrgId) -> Result<Vec<Emergency>, Failure> {
+    let grant = cx.allow(Action::IdpRead, org).await?;
+    check_root(cx, org)?;
     let mut tx = cx.app.store.read(&grant).await?;
-    Ok(users::break_glass(&mut tx).await?)
+    let marked: BTreeSet<UserId> = users::break_glass(&mut tx).await?.into_iter().collect();
+    let running = bindings::admins(&mut tx, org).await?.into_iter().filter(|admin| admin.counts_at(cx.now_us()));
+    let running: BTreeSet<UserId> = running.map(|admin| admin.user).chain(marked.iter().copied()).collect();
+    let mut found = Vec::new();
+    for user in running {
+        let account = users::get(&mut tx, user).await?;
+        let lacks = lacks(&mut tx, &account).await?;
+        let is_marked = marked.contains(&user);
+        found.push(Emergency { user, name: account.display_name, email: account.email, is_marked, lacks });
+    }
+    Ok(found)
 }
 
-/// Marks an admin of the highest organisation for emergencies: his password works where a provider is enforced.
-/// Three at most; each use is an alarm in the audit log.
+/// What somebody lacks to get in without a provider, and safely.
+async fn lacks(tx: &mut Tx, account: &User) -> Result<&'static str, Failure> {
+    if account.password_hash.is_empty() {
+        return Ok("a password");
+    }
+    Ok(if factors::standing(tx, account.id).await?.has_factor { "" } else { "a second factor" })
+}
+
+/// Refuses when the highest organisation lets people in by its provider only, and nobody could get in without it.
+pub(crate) async fn check_emergency(tx: &mut Tx, root: OrgId, now_us: i64) -> Result<(), Failure> {
+    let idp = idps::at_org(tx, root).await?;
+    if !idp.is_some_and(|idp| idp.settings.enforced && idp.state == "active") {
+        return Ok(());
+    }
+    let marked: BTreeSet<UserId> = users::break_glass(tx).await?.into_iter().collect();
+    let admins = bindings::admins(tx, root).await?;
+    for admin in admins.iter().filter(|admin| admin.counts_at(now_us) && marked.contains(&admin.user)) {
+        let account = users::get(tx, admin.user).await?;
+        if lacks(tx, &account).await?.is_empty() {
+            return Ok(());
+        }
+    }
+    let text = "first mark an admin of the highest organisation who has a password and a second factor as an account \
+                for emergencies: while people sign in by the provider only, nobody else could mend it";
+    Err(Failure::conflict(text).coded("break_glass_required"))
+}
+
+/// Marks an admin of the highest organisation for emergencies, or takes the mark away: his password works where a
+/// provider is enforced. Three at most; each use is an alarm in the audit log. Only who holds all that an
+/// Organization Admin does can do so.
 ///
 /// # Errors
 /// [`Failure`] naming what is missing.
-pub async fn set_break_glass(cx: &Cx, user: UserId, on: bool) -> Result<(), Failure> {
-    let root = cx.realm.root();
-    let grant = cx.allow(Action::IdpWrite, root).await?;
+pub async fn set_emergency(cx: &Cx, org: OrgId, user: UserId, on: bool) -> Result<(), Failure> {
+    let grant = cx.allow(Action::IdpWrite, org).await?;
+    check_root(cx, org)?;
     let mut tx = cx.app.store.write(&grant).await?;
     epoch::bump(&mut tx).await?;
+    people::check_giving(cx, &mut tx, PolicyRef::ADMIN, Propagate::Subtree, org).await?;
     let account = users::get(&mut tx, user).await?;
     if on {
-        let marked = users::break_glass(&mut tx).await?;
-        if marked.len() >= BREAK_GLASS_MAX && !marked.contains(&user) {
-            return Err(Failure::conflict(format!("{BREAK_GLASS_MAX} accounts are marked already")));
-        }
-        let mut admins = bindings::admins(&mut tx, root).await?;
-        admins.retain(|admin| admin.user == user);
-        if account.password_hash.is_empty() || !keeps_admin(&admins, cx.now_us()) {
-            return Err(Failure::conflict(
-                "only an admin of the highest organisation who has a password can be marked",
-            ));
-        }
-    } else if idps::at_org(&mut tx, root).await?.is_some_and(|idp| idp.settings.enforced) {
-        check_break_glass(&mut tx, root, cx.now_us(), Some(user)).await?;
+        check_markable(cx, &mut tx, org, &account).await?;
     }
     users::set_break_glass(&mut tx, user, on).await?;
+    check_emergency(&mut tx, org, cx.now_us()).await?;
     let detail = serde_json::json!({ "on": on });
-    audit::note(cx, &mut tx, root, "break_glass.set", &user.to_string(), detail).await?;
+    audit::note(cx, &mut tx, org, "break_glass.set", &user.to_string(), detail).await?;
     Ok(tx.commit().await?)
+}
+
+async fn check_markable(cx: &Cx, tx: &mut Tx, root: OrgId, account: &User) -> Result<(), Failure> {
+    let marked = users::break_glass(tx).await?;
+    if marked.len() >= BREAK_GLASS_MAX && !marked.contains(&account.id) {
+        return Err(Failure::conflict(format!("{BREAK_GLASS_MAX} accounts are marked already; take a mark away first")));
+    }
+    let mut admins = bindings::admins(tx, root).await?;
+    admins.retain(|admin| admin.user == account.id);
+    if !keeps_admin(&admins, cx.now_us()) {
+        let name = &account.display_name;
+        return Err(Failure::conflict(format!("{name:?} is not an admin of the highest organisation")));
+    }
+    match lacks(tx, account).await? {
+        "" => Ok(()),
+        lacks => Err(Failure::conflict(format!("{:?} has to set up {lacks} first", account.display_name))),
+    }
 }
 
 /// People who signed in with a provider and wait for an admin of `org` to let them in.

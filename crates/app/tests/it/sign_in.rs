@@ -905,25 +905,53 @@ async fn enforced_sign_in_leaves_a_way_back(bench: Bench) {
     };
     let asked = idps::put(&boss, root, new.clone()).await.unwrap_err();
     assert_eq!(asked.code, Some("break_glass_required"));
-    assert_eq!(idps::set_break_glass(&boss, ann, true).await.unwrap_err().kind, Kind::Conflict, "a member is none");
+    let below = idps::set_emergency(&boss, bench.customer, ann, true).await.unwrap_err();
+    assert_eq!(below.field, "org", "{}", below.text);
+    assert_eq!(idps::set_emergency(&boss, root, ann, true).await.unwrap_err().kind, Kind::Conflict, "a member is none");
     let admin = bench.cx.user().unwrap();
-    idps::set_break_glass(&boss, admin, true).await.unwrap();
+    let bare = idps::set_emergency(&boss, root, admin, true).await.unwrap_err();
+    assert!(bare.text.contains("a second factor"), "{}", bare.text);
+    let (secret, signed_in) = sign_in(&bench.app, "admin@example.com", PASSWORD).await.unwrap();
+    let (_, totp) = bench.add_app(&secret, &signed_in).await;
+    // Somebody who holds less than an admin marks nobody.
+    let (_, editor) = bench.person_without_sign_in(root, "editor", Builtin::OrganizationEditor).await;
+    let by_editor = idps::set_emergency(&bench.fresh(editor).await, root, admin, true).await.unwrap_err();
+    assert_eq!(by_editor.kind, Kind::Forbidden, "{}", by_editor.text);
+    let boss = bench.boss().await;
+    idps::set_emergency(&boss, root, admin, true).await.unwrap();
+    assert_eq!(bench.audited(root, "break_glass.set").await, 1);
     idps::put(&boss, root, new).await.unwrap();
-    assert!(sign_in(&bench.app, "admin@example.com", PASSWORD).await.is_ok());
+    let code = bench.next_code(&totp);
+    assert!(sign_in_with(&bench.app, ("admin@example.com", PASSWORD), &code, &nowhere()).await.is_ok());
     assert_eq!(bench.audited(root, "break_glass.use").await, 1, "and each use is an alarm");
-    assert_eq!(idps::set_break_glass(&boss, admin, false).await.unwrap_err().code, Some("break_glass_required"));
-    let mut marked = 1;
-    for name in ["b", "c", "d"] {
-        let (_, user) = bench.person_without_sign_in(root, name).await;
-        marked += usize::from(idps::set_break_glass(&bench.boss().await, user, true).await.is_ok());
+    let boss = bench.boss().await;
+    // The last such account stays one, in whatever way it would be lost.
+    let (_, second) = bench.person_without_sign_in(root, "second", Builtin::OrganizationAdmin).await;
+    assert_eq!(idps::set_emergency(&boss, root, admin, false).await.unwrap_err().code, Some("break_glass_required"));
+    let gone = people::set_suspended(&bench.fresh(second).await, admin, true).await.unwrap_err();
+    assert_eq!(gone.code, Some("break_glass_required"));
+    let all = idps::emergencies(&boss, root).await.unwrap();
+    let marked: Vec<_> = all.iter().filter(|found| found.is_marked).map(|found| found.user).collect();
+    assert_eq!((all.len(), marked), (2, vec![admin]));
+    assert_eq!(all.iter().find(|found| found.user == second).unwrap().lacks, "a second factor");
+    for (at, name) in ["b", "c", "d"].into_iter().enumerate() {
+        let (_, user) = bench.person_without_sign_in(root, name, Builtin::OrganizationAdmin).await;
+        bench.execute(&format!(
+            "insert into second_factor (realm_id, user_id, factor_id, kind, name, secret_sealed, public_json,
+                                        credential_hash, confirmed, counter, created_us)
+             select realm_id, '{user}', '{}', kind, name, secret_sealed, public_json, credential_hash, 1, 0, 1
+               from second_factor where user_id = '{admin}'",
+            base::FactorId(at as u128)
+        ));
+        let done = idps::set_emergency(&bench.boss().await, root, user, true).await;
+        assert_eq!(done.is_ok(), at < 2, "three at most: {done:?}");
     }
-    assert_eq!(marked, 3, "three at most");
 }
 
 impl Bench {
-    async fn person_without_sign_in(&self, org: OrgId, name: &str) -> (String, UserId) {
+    async fn person_without_sign_in(&self, org: OrgId, name: &str, policy: Builtin) -> (String, UserId) {
         let email = format!("{name}@example.com");
-        let policy = PolicyRef::Builtin(Builtin::OrganizationAdmin);
+        let policy = PolicyRef::Builtin(policy);
         let user = people::add(&self.boss().await, org, &email, name, policy, Some(PASSWORD)).await.unwrap();
         (email, user)
     }

@@ -1,17 +1,18 @@
-//! Identity providers, claimed domains, and one's own second factors.
+//! Identity providers, claimed domains, who waits to be let in, accounts for emergencies, and one's own second
+//! factors.
 
 use super::idempotent::Change;
 use super::models::List;
 use super::request::{Answer, Asked, ListAsked, Refused, id, page, parsed};
 use crate::auth::Caller;
-use app::idps::{self, NewIdp};
-use app::rows::{Claim, Factor, Idp, IdpSettings};
+use app::idps::{self, Emergency, NewIdp};
+use app::rows::{Claim, Factor, Idp, IdpSettings, User};
 use app::{Failure, domains, factors};
 use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
-use base::OrgId;
+use base::{OrgId, UserId};
 use base::period::format_instant;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -304,5 +305,132 @@ pub(super) async fn release_domain(
 ) -> Result<Response, Refused> {
     let org = org_id(&org)?;
     let work = async { Ok(domains::release(change.cx(), org, &domain).await?) };
+    change.once(StatusCode::NO_CONTENT, work).await
+}
+
+/// Somebody whom a provider knows and nobody here does yet.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Waiting {
+    user: String,
+    name: String,
+    /// The address that the provider says, checked or not; empty if it says none.
+    said_email: String,
+    created_at: String,
+}
+
+impl From<User> for Waiting {
+    fn from(user: User) -> Self {
+        Self {
+            user: user.id.to_string(),
+            name: user.display_name,
+            said_email: user.description,
+            created_at: format_instant(user.created_us),
+        }
+    }
+}
+
+/// Lists who signed in with the provider of an organisation and waits to be let in.
+#[utoipa::path(get, path = "/v1/orgs/{org}/waiting", params(ListAsked), responses((status = 200, body = List<Waiting>)))]
+pub(super) async fn list_waiting(
+    Caller(me): Caller,
+    Path(org): Path<String>,
+    Asked(asked): Asked<ListAsked>,
+) -> Answer<List<Waiting>> {
+    let rows = idps::pending(&me.cx, org_id(&org)?).await?.into_iter().map(Waiting::from).collect();
+    Ok(Json(page(rows, &asked, |row| row.user.clone())?))
+}
+
+/// Whom somebody was let in as.
+#[derive(Serialize, ToSchema)]
+pub(super) struct LetIn {
+    /// The same account, or the one that a directory had made for his address.
+    user: String,
+}
+
+/// Lets somebody in who waits.
+///
+/// If a directory made an account for the address that the provider says, he becomes that one.
+#[utoipa::path(post, path = "/v1/orgs/{org}/waiting/{waiting}/let-in", responses((status = 200, body = LetIn)))]
+pub(super) async fn let_in(
+    Path((org, waiting)): Path<(String, String)>,
+    change: Change,
+) -> Result<Response, Refused> {
+    let (org, user): (_, UserId) = (org_id(&org)?, id(&waiting, "user")?);
+    let work = async { Ok(LetIn { user: idps::let_in(change.cx(), org, user).await?.to_string() }) };
+    change.once(StatusCode::OK, work).await
+}
+
+/// Turns somebody away who waits. He may ask again.
+#[utoipa::path(delete, path = "/v1/orgs/{org}/waiting/{waiting}", responses((status = 204)))]
+pub(super) async fn turn_away(
+    Path((org, waiting)): Path<(String, String)>,
+    change: Change,
+) -> Result<Response, Refused> {
+    let (org, user): (_, UserId) = (org_id(&org)?, id(&waiting, "user")?);
+    let work = async { Ok(idps::turn_away(change.cx(), org, user).await?) };
+    change.once(StatusCode::NO_CONTENT, work).await
+}
+
+/// An admin of the highest organisation.
+#[derive(Serialize, ToSchema)]
+pub(super) struct EmergencyRow {
+    user: String,
+    name: String,
+    email: String,
+    /// Whether his password works where a provider is enforced.
+    marked: bool,
+    /// What he lacks to be marked: `a password`, `a second factor`, or nothing.
+    lacks: String,
+}
+
+impl From<Emergency> for EmergencyRow {
+    fn from(found: Emergency) -> Self {
+        Self {
+            user: found.user.to_string(),
+            name: found.name,
+            email: found.email,
+            marked: found.is_marked,
+            lacks: found.lacks.to_owned(),
+        }
+    }
+}
+
+/// Lists the admins of the highest organisation, who can be marked as accounts for emergencies.
+#[utoipa::path(
+    get,
+    path = "/v1/orgs/{org}/break-glass",
+    params(ListAsked),
+    responses((status = 200, body = List<EmergencyRow>))
+)]
+pub(super) async fn list_break_glass(
+    Caller(me): Caller,
+    Path(org): Path<String>,
+    Asked(asked): Asked<ListAsked>,
+) -> Answer<List<EmergencyRow>> {
+    let rows = idps::emergencies(&me.cx, org_id(&org)?).await?.into_iter().map(EmergencyRow::from).collect();
+    Ok(Json(page(rows, &asked, |row| row.user.clone())?))
+}
+
+/// Marks an admin of the highest organisation as an account for emergencies.
+///
+/// His password works where a provider is enforced; each use is an alarm in the audit log. Three at most.
+#[utoipa::path(put, path = "/v1/orgs/{org}/break-glass/{user}", responses((status = 204)))]
+pub(super) async fn mark_break_glass(
+    Path((org, user)): Path<(String, String)>,
+    change: Change,
+) -> Result<Response, Refused> {
+    let (org, user): (_, UserId) = (org_id(&org)?, id(&user, "user")?);
+    let work = async { Ok(idps::set_emergency(change.cx(), org, user, true).await?) };
+    change.once(StatusCode::NO_CONTENT, work).await
+}
+
+/// Takes the mark of an account for emergencies away. The last one stays while a provider is enforced.
+#[utoipa::path(delete, path = "/v1/orgs/{org}/break-glass/{user}", responses((status = 204)))]
+pub(super) async fn unmark_break_glass(
+    Path((org, user)): Path<(String, String)>,
+    change: Change,
+) -> Result<Response, Refused> {
+    let (org, user): (_, UserId) = (org_id(&org)?, id(&user, "user")?);
+    let work = async { Ok(idps::set_emergency(change.cx(), org, user, false).await?) };
     change.once(StatusCode::NO_CONTENT, work).await
 }
