@@ -369,7 +369,9 @@ pub async fn set_emergency(cx: &Cx, org: OrgId, user: UserId, on: bool) -> Resul
 async fn check_markable(cx: &Cx, tx: &mut Tx, root: OrgId, account: &User) -> Result<(), Failure> {
     let marked = users::break_glass(tx).await?;
     if marked.len() >= BREAK_GLASS_MAX && !marked.contains(&account.id) {
-        return Err(Failure::conflict(format!("{BREAK_GLASS_MAX} accounts are marked already; take a mark away first")));
+        return Err(Failure::conflict(format!(
+            "{BREAK_GLASS_MAX} accounts are marked already; take a mark away first"
+        )));
     }
     let mut admins = bindings::admins(tx, root).await?;
     admins.retain(|admin| admin.user == account.id);

@@ -147,13 +147,7 @@ pub(crate) async fn merge(
 }
 
 /// The same without an invitation, for who came in another way.
-pub(crate) async fn put_in_place(
-    cx: &Cx,
-    tx: &mut Tx,
-    org: OrgId,
-    row: UserRow,
-    user: UserId,
-) -> Result<(), Failure> {
+pub(crate) async fn put_in_place(cx: &Cx, tx: &mut Tx, org: OrgId, row: UserRow, user: UserId) -> Result<(), Failure> {
     let waited = row.account;
     if scim::user_of(tx, org, user).await?.is_some() {
         return Ok(()); // The directory knows him by another address.

@@ -12,8 +12,8 @@ use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
-use base::{OrgId, UserId};
 use base::period::format_instant;
+use base::{OrgId, UserId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -351,10 +351,7 @@ pub(super) struct LetIn {
 ///
 /// If a directory made an account for the address that the provider says, he becomes that one.
 #[utoipa::path(post, path = "/v1/orgs/{org}/waiting/{waiting}/let-in", responses((status = 200, body = LetIn)))]
-pub(super) async fn let_in(
-    Path((org, waiting)): Path<(String, String)>,
-    change: Change,
-) -> Result<Response, Refused> {
+pub(super) async fn let_in(Path((org, waiting)): Path<(String, String)>, change: Change) -> Result<Response, Refused> {
     let (org, user): (_, UserId) = (org_id(&org)?, id(&waiting, "user")?);
     let work = async { Ok(LetIn { user: idps::let_in(change.cx(), org, user).await?.to_string() }) };
     change.once(StatusCode::OK, work).await

@@ -17,6 +17,7 @@ mod figures;
 mod frame;
 mod groups;
 mod identity;
+mod identity_provider;
 mod keys;
 mod line;
 mod me;
@@ -56,6 +57,7 @@ pub fn router() -> Router<Web> {
         .merge(sso::router())
         .merge(factors::router())
         .merge(identity::router())
+        .merge(identity_provider::router())
         .merge(overview::router())
         .merge(usage::router())
         .merge(costs::router())
