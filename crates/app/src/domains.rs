@@ -1,17 +1,17 @@
 //! Domains that organisations claim: a TXT record shows that a domain is theirs, and only then may their
 //! identity provider speak for addresses in it.
 
-use crate::cx::{App, Cx};
+use crate::cx::Cx;
 use crate::failure::{Failure, Kind};
 use crate::{audit, secrets};
-use access::Action;
+use access::{Action, decide_job};
 use base::OrgId;
 use identity::guard::Host;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use store::domains::{self, Claim};
-use store::{Tx, across, epoch, idps};
+use store::{Store, Tx, across, epoch, idps};
 
 const DAY_US: i64 = 86_400_000_000;
 /// Domains of one organisation at most.
@@ -112,9 +112,11 @@ pub async fn verify(cx: &Cx, org: OrgId, domain: &str) -> Result<Claim, Failure>
     }
     let mut tx = cx.app.store.write(&grant).await?;
     let claim = of(&mut tx, org, &domain).await?;
-    let claim = verified(cx, &mut tx, claim, "dns").await?;
+    epoch::bump(&mut tx).await?;
+    domains::verify(&mut tx, &domain, cx.now_us()).await?;
+    audit::note(cx, &mut tx, org, "domain.verify", &domain, serde_json::json!({ "how": "dns" })).await?;
     tx.commit().await?;
-    Ok(claim)
+    Ok(Claim { verified_us: Some(cx.now_us()), ..claim })
 }
 
 async fn of(tx: &mut Tx, org: OrgId, domain: &str) -> Result<Claim, Failure> {
@@ -122,30 +124,43 @@ async fn of(tx: &mut Tx, org: OrgId, domain: &str) -> Result<Claim, Failure> {
     found.ok_or_else(|| Failure::not_found("domain"))
 }
 
-async fn verified(cx: &Cx, tx: &mut Tx, claim: Claim, how: &str) -> Result<Claim, Failure> {
-    epoch::bump(tx).await?;
-    domains::verify(tx, &claim.domain, cx.now_us()).await?;
-    let detail = serde_json::json!({ "how": how });
-    audit::note(cx, tx, claim.org, "domain.verify", &claim.domain, detail).await?;
-    Ok(Claim { verified_us: Some(cx.now_us()), ..claim })
-}
-
-/// Takes the operator's word that a domain belongs to whoever claims it, in every tree that does.
+/// Takes the operator's word, given at the machine itself, that a domain belongs to whoever claims it. Trees do not
+/// know each other: if several claim it, `org` says which claim is meant. Runs beside a server on the same store.
 ///
 /// # Errors
-/// [`Kind::NotFound`] when nobody claims it.
-pub async fn verify_by_operator(app: &Arc<App>, domain: &str) -> Result<Vec<Claim>, Failure> {
+/// [`Kind::NotFound`] when nobody, or `org` not, claims it; [`Kind::Conflict`] with the claims when there are several.
+pub async fn verify_by_operator(
+    store: &Store,
+    now_us: i64,
+    domain: &str,
+    org: Option<OrgId>,
+) -> Result<Claim, Failure> {
     let domain = read(domain)?;
-    let mut done = Vec::new();
-    for (realm, _) in across::realms(&app.store).await? {
-        let cx = Cx::system(app.clone(), realm);
-        let mut tx = app.store.write(&cx.own()).await?;
-        if let Some(claim) = domains::get(&mut tx, &domain).await? {
-            done.push(verified(&cx, &mut tx, claim, "operator").await?);
-            tx.commit().await?;
-        }
+    let mut found = Vec::new();
+    for (realm, _) in across::realms(store).await? {
+        let mut tx = store.read(&decide_job(realm, realm.root())).await?;
+        let claim = domains::get(&mut tx, &domain).await?;
+        found.extend(claim.filter(|claim| org.is_none_or(|org| claim.org == org)).map(|claim| (realm, claim)));
     }
-    if done.is_empty() { Err(Failure::not_found("domain")) } else { Ok(done) }
+    let (realm, claim) = match found.as_slice() {
+        [] => return Err(Failure::new(Kind::NotFound, format!("domain: nobody claims {domain:?}; they do so first"))),
+        [one] => one.clone(),
+        several => {
+            let orgs: Vec<String> = several.iter().map(|(_, claim)| claim.org.to_string()).collect();
+            let text = format!("domain: {domain:?} is claimed by {}; say which with --org", orgs.join(" and "));
+            return Err(Failure::conflict(text));
+        }
+    };
+    let mut tx = store.write(&decide_job(realm, claim.org)).await?;
+    epoch::bump(&mut tx).await?;
+    if domains::get(&mut tx, &domain).await?.is_none_or(|now| now.org != claim.org) {
+        return Err(Failure::not_found("domain"));
+    }
+    domains::verify(&mut tx, &domain, now_us).await?;
+    let detail = serde_json::json!({ "how": "operator" });
+    audit::note_of_operator(&mut tx, now_us, claim.org, ("domain.verify", &domain), detail).await?;
+    tx.commit().await?;
+    Ok(Claim { verified_us: Some(now_us), ..claim })
 }
 
 /// Gives a domain up.

@@ -124,6 +124,8 @@ pub async fn put(cx: &Cx, org: OrgId, new: NewIdp) -> Result<Idp, Failure> {
     let grant = cx.allow(Action::IdpWrite, org).await?;
     let mut tx = cx.app.store.write(&grant).await?;
     epoch::bump(&mut tx).await?;
+    // Whose provider it is decides who comes in as whom, as an admin too.
+    people::check_giving(cx, &mut tx, PolicyRef::ADMIN, Propagate::Subtree, org).await?;
     check_groups(cx, &mut tx, org, &new.settings).await?;
     let known = idps::at_org(&mut tx, org).await?;
     let id = known.as_ref().map_or_else(|| IdpId(cx.app.fresh()), |idp| idp.id);

@@ -86,6 +86,14 @@ fn lock_folder(folder: &Path) -> Result<(), Exit> {
     Ok(())
 }
 
+/// Opens the store of a configuration alone: several processes may.
+pub(crate) async fn open_store(config: &Config) -> Result<Store, Exit> {
+    let file = config.data_dir.join("store.db");
+    let url = config.postgres_url()?.unwrap_or_else(|| format!("sqlite://{}", file.display()));
+    let opened = Store::open(&url).await;
+    opened.map_err(|error| Exit::failed(format!("database.url: cannot open the database: {error}")))
+}
+
 /// Opens store and lake of a configuration.
 pub(crate) async fn open_app(config: &Config, world: Arc<dyn World>) -> Result<(Arc<App>, [u8; 32]), Exit> {
     let folder = &config.data_dir;
@@ -93,9 +101,7 @@ pub(crate) async fn open_app(config: &Config, world: Arc<dyn World>) -> Result<(
     lock_folder(folder)?;
     let key = vault_key(config, world.as_ref())?;
     let postgres = config.postgres_url()?;
-    let url = postgres.clone().unwrap_or_else(|| format!("sqlite://{}", folder.join("store.db").display()));
-    let opened = Store::open(&url).await;
-    let store = opened.map_err(|error| Exit::failed(format!("database.url: cannot open the database: {error}")))?;
+    let store = open_store(config).await?;
     let settings = lake::Settings { ack_before_commit: fault("ack-early"), ..lake::Settings::default() };
     let absolute = std::path::absolute(folder).map_err(|error| Exit::failed(error.to_string()))?;
     let opened = Lake::open(&absolute, postgres.as_deref(), world.clone(), settings).await;

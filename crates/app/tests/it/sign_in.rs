@@ -726,7 +726,19 @@ async fn t53_a_domain_is_claimed_once(bench: Bench) {
     let cx = bench.boss().await;
     assert!(domains::claim(&cx, bench.red, "squat.example").await.is_ok());
     assert!(domains::claim(&cx, bench.red, "example.com").await.is_err());
-    assert_eq!(domains::verify_by_operator(&bench.app, "squat.example").await.unwrap().len(), 1);
+    // The operator may know better than DNS. Trees do not know each other: he says which one he means.
+    let store = Store::open(&bench.url).await.unwrap();
+    let vouch = async |domain: &str, org| domains::verify_by_operator(&store, bench.world_now(), domain, org).await;
+    assert!(vouch("squat.example", None).await.unwrap().verified_us.is_some());
+    assert_eq!(vouch("nobodys.example", None).await.unwrap_err().kind, Kind::NotFound);
+    let both = vouch("example.com", None).await.unwrap_err();
+    assert!(both.kind == Kind::Conflict && both.text.contains(&foreign.realm.root().to_string()), "{}", both.text);
+    assert_eq!(vouch("example.com", Some(bench.red)).await.unwrap_err().kind, Kind::NotFound);
+    assert_eq!(vouch("example.com", Some(foreign.realm.root())).await.unwrap().org, foreign.realm.root());
+    let by_operator = AuditFilter { actor: "operator".into(), ..AuditFilter::default() };
+    let entries = audit::list(&cx, bench.red, 0, &by_operator, 10).await.unwrap();
+    assert_eq!(entries.iter().map(|entry| entry.target.as_str()).collect::<Vec<_>>(), ["squat.example"]);
+    assert!(audit::verify(&cx).await.unwrap().is_ok(), "the chain is whole");
     domains::release(&cx, bench.red, "squat.example").await.unwrap();
 }
 
@@ -762,6 +774,18 @@ async fn a_provider_signs_in(bench: Bench) {
     assert!(failed.kind == Kind::Upstream && failed.text.contains("refused"), "{}", failed.text);
     let guarded = idps::test(&bench.boss().await, bench.customer, "https://169.254.169.254").await.unwrap_err();
     assert!(guarded.text.contains("metadata"), "{}", guarded.text);
+    // Whose provider it is decides who comes in as an admin: an editor is none.
+    let (_, editor) = bench.person(bench.customer, "editor", Builtin::OrganizationEditor).await;
+    let new = NewIdp {
+        name: "Mine".into(),
+        issuer: provider.issuer.clone(),
+        client_id: "meterhouse".into(),
+        client_secret: None,
+        settings: IdpSettings::default(),
+        active: true,
+    };
+    let by_editor = idps::put(&bench.fresh(editor).await, bench.customer, new).await.unwrap_err();
+    assert_eq!(by_editor.kind, Kind::Forbidden, "{}", by_editor.text);
 }
 
 async fn a_sign_in_belongs_to_its_browser(bench: Bench) {
