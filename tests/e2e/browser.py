@@ -33,15 +33,7 @@ class Stage:
         SHOTS.mkdir(parents=True, exist_ok=True)
 
     def browser(self, width=1280, dark=False):
-        options = webdriver.ChromeOptions()
-        for flag in FLAGS + [f"--user-data-dir={self.parts.folder}/profile-{harness.free_port()}"]:
-            options.add_argument(flag)
-        browser = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
-                                {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False})
-        scheme = "dark" if dark else "light"
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
-        return browser
+        return chromium(self.parts, width, dark)
 
     def sign_in(self, browser, who):
         browser.get(self.url)
@@ -50,6 +42,18 @@ class Stage:
         browser.find_element(By.NAME, "password").send_keys(self.password)
         click(browser, browser.find_element(By.CSS_SELECTOR, "main form button"))
         harness.wait_until("the overview", lambda: "/overview" in browser.current_url)
+
+
+def chromium(parts, width=1280, dark=False):
+    options = webdriver.ChromeOptions()
+    for flag in FLAGS + [f"--user-data-dir={parts.folder}/profile-{harness.free_port()}"]:
+        options.add_argument(flag)
+    browser = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
+                            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False})
+    scheme = "dark" if dark else "light"
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+    return browser
 
 
 def click(browser, element):
