@@ -210,7 +210,7 @@ const ANSWER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3_600
 pub type AddressCheck = Arc<dyn Fn(&str, &[IpAddr]) -> Result<(), String> + Send + Sync>;
 
 /// Resolves names and has the answers checked: what is checked is what is connected to. Hosts that are
-/// addresses never come here; whoever takes an endpoint in checks those.
+/// addresses never come here; `Client::check_literal` looks at those.
 #[derive(Clone)]
 struct CheckedResolver(AddressCheck);
 
@@ -281,11 +281,22 @@ impl Client {
     /// Any status is an answer; only what prevents one is an error.
     pub async fn send(&self, upstream: &Upstream, outgoing: Outgoing<'_>) -> Result<Response<Incoming>, ClientError> {
         let host = upstream.host(outgoing.bucket);
+        self.check_literal(&host)?;
         let request = self.sign(upstream, &host, outgoing)?;
         // Counted from the start of the body, so it leaves room for a slow upload of the largest part.
         match tokio::time::timeout(ANSWER_TIMEOUT, self.inner.request(request)).await {
             Ok(answer) => answer.map_err(|error| transport_error(host, &error)),
             Err(_) => Err(ClientError::Answer { host, reason: "it did not answer within an hour".to_owned() }),
+        }
+    }
+
+    /// Checks a host that is an address, also one that bucket and endpoint spell only together.
+    fn check_literal(&self, host: &str) -> Result<(), ClientError> {
+        let refused = |reason: String| ClientError::Connect { host: host.to_owned(), reason };
+        let authority: http::uri::Authority = host.parse().map_err(|_| refused("is no host".to_owned()))?;
+        match authority.host().trim_matches(['[', ']']).parse::<IpAddr>() {
+            Ok(address) => (self.check)(host, &[address]).map_err(refused),
+            Err(_) => Ok(()),
         }
     }
 

@@ -169,6 +169,7 @@ mod tenancy;
 #[allow(dead_code, reason = "shared with the tests of identity")]
 #[path = "../../../identity/tests/it/keys.rs"]
 mod keys_of_tests;
+mod outside;
 
 on_both_engines!(
     a_month_is_billed_once,
