@@ -106,6 +106,13 @@ class Visitor:
     def password(self, email, password=PASSWORD):
         return self.open("/sign-in", email=email, password=password)
 
+    def press(self, page, action, **fields):
+        """Sends a form of a page of the organisation, with the page's token."""
+        _, _, text = self.open(page)
+        csrf = re.search(r'name="csrf" value="([^"]+)"', text).group(1)
+        assert f'action="{page}/{action}"' in text, (page, action, text)
+        return self.open(f"{page}/{action}", csrf=csrf, **fields)
+
     def is_in(self):
         url, status, _ = self.open("/me")
         return status == 200 and urllib.parse.urlsplit(url).path == "/me"
@@ -241,7 +248,9 @@ def test_who_is_not_spoken_for_waits(stage):
     carl, dora = stage.api("GET", "/waiting")["data"]
     if carl["said_email"] != "carl@example.com":
         carl, dora = dora, carl
-    assert stage.api("POST", f"/waiting/{carl['user']}/let-in")["user"] == carl["user"]
+    boss, page = Visitor(stage), f"/o/{stage.org}/identity"
+    boss.password("admin@example.com")
+    assert "Let in" in boss.press(page, f"waiting/{carl['user']}/let-in")[2]
     stage.api("DELETE", f"/waiting/{dora['user']}")
     visitor = Visitor(stage)
     visitor.sign_in("carl")
@@ -312,8 +321,13 @@ def test_a_required_provider_leaves_a_way_back(stage):
     secret, factor = re.search(r"<code>([^<]+)</code>", text).group(1), re.search(r'name="factor" value="([^"]+)"', text).group(1)
     used = totp(secret)
     boss.open("/me/factors/totp/confirm", csrf=csrf, factor=factor, code=used)
+    page = f"/o/{house.root}/identity"
+    assert ">marked<" in boss.press(page, "break-glass", mark=admin)[2]
+    assert ">not marked<" in boss.press(page, "break-glass", unmark=admin)[2]
     house.api("PUT", mark)
     stage.set_idp(**root)
+    status, text = boss.press(page, "break-glass", unmark=admin)[1:]
+    assert status == 409 and "nobody else could mend it" in text, text
     assert house.api("DELETE", mark, status=409)["code"] == "break_glass_required"
     code = harness.wait_until("another code", lambda: totp(secret) != used and totp(secret), 40)
     body = {"email": "admin@example.com", "password": PASSWORD, "name": "t", "days": 1, "code": code}
