@@ -38,15 +38,7 @@ class Stage:
         SHOTS.mkdir(parents=True, exist_ok=True)
 
     def browser(self, width=1280, dark=False):
-        options = webdriver.ChromeOptions()
-        for flag in FLAGS + [f"--user-data-dir={self.parts.folder}/profile-{harness.free_port()}"]:
-            options.add_argument(flag)
-        browser = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
-                                {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False})
-        scheme = "dark" if dark else "light"
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
-        return browser
+        return chromium(self.parts, width, dark)
 
     def sign_in(self, browser, who):
         browser.get(self.url)
@@ -55,6 +47,18 @@ class Stage:
         browser.find_element(By.NAME, "password").send_keys(self.password)
         click(browser, browser.find_element(By.CSS_SELECTOR, "main form button"))
         harness.wait_until("the overview", lambda: "/overview" in browser.current_url)
+
+
+def chromium(parts, width=1280, dark=False):
+    options = webdriver.ChromeOptions()
+    for flag in FLAGS + [f"--user-data-dir={parts.folder}/profile-{harness.free_port()}"]:
+        options.add_argument(flag)
+    browser = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
+                            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False})
+    scheme = "dark" if dark else "light"
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+    return browser
 
 
 def click(browser, element):
@@ -402,6 +406,59 @@ def test_cloud_accounts_change_hands(stage):
     browser.quit()
 
 
+def test_an_organisation_sets_how_its_people_sign_in(stage):
+    browser, root = admin_at(stage)
+    opened(browser, stage, f"/o/{root}/identity")
+    says(browser, "No provider of its own")
+    says(browser, "lacks a second factor")
+    shoot(browser, "identity-empty")
+    send(browser, "Claim the domain", domain="not a domain")
+    says(browser, "is not a domain such as example.com")
+    assert browser.find_element(By.NAME, "domain").get_attribute("value") == "not a domain"
+    send(browser, "Claim the domain", domain="northwind.example")
+    says(browser, "_meterhouse.northwind.example")
+    follow(browser, "Set up a provider")
+    typed = {"name": "Northwind login", "issuer": "https://169.254.169.254", "client_id": "meterhouse",
+             "groups_claim": "groups", "group_map": "staff = Nobodys", "mfa_contexts": "gold"}
+    send(browser, "Test the connection", **typed)
+    says(browser, "169.254.169.254")
+    send(browser, "Save", group_map="")
+    says(browser, "metadata")
+    send(browser, "Save", issuer="http://127.0.0.1:9/", group_map="staff = Nobodys")
+    says(browser, "is neither a group of this organisation nor an id of one")
+    shoot(browser, "provider-fault")
+    for name, value in {**typed, "issuer": "http://127.0.0.1:9/"}.items():
+        assert browser.find_element(By.NAME, name).get_attribute("value") == value, name
+    send(browser, "Test the connection")
+    says(browser, "refused")  # Nobody listens there.
+    send(browser, "Save", group_map="", enforced=True)
+    says(browser, "mark an admin of the highest organisation")
+    send(browser, "Save", enforced=False)
+    says(browser, "The provider is saved")
+    says(browser, "in use")
+    shoot(browser, "identity-full")
+    follow(browser, "Change the provider")
+    assert browser.find_element(By.NAME, "client_secret").get_attribute("value") == ""
+    send(browser, "Delete Northwind login")
+    says(browser, "The provider is deleted")
+    send(browser, "Give up")
+    says(browser, "No domain is claimed yet")
+    # A child's own, for the pictures further down.
+    acme = child_of(browser, stage, root, "Acme Biotech")
+    opened(browser, stage, f"/o/{acme}/identity")
+    send(browser, "Claim the domain", domain="a-rather-long-name-of-a-domain.acme-biotech.example")
+    opened(browser, stage, f"/o/{acme}/identity/provider")
+    send(browser, "Save", name="Acme", issuer="http://127.0.0.1:9/a/rather/long/issuer/of/a/tenant", client_id="meterhouse")
+    says(browser, "The provider is saved")
+    browser.quit()
+
+
+def child_of(browser, stage, org, name):
+    opened(browser, stage, f"/o/{org}/children")
+    return next(link.get_attribute("href").split("/")[4]
+                for link in browser.find_elements(By.CSS_SELECTOR, "main tbody th a") if link.text == name)
+
+
 def test_my_own_things(stage):
     browser, root = admin_at(stage)
     opened(browser, stage, "/me/tokens")
@@ -603,14 +660,13 @@ def test_pages_of_the_tree_and_its_people_fit(stage):
     for width, dark in ((1280, False), (1280, True), (360, False), (360, True)):
         name = f"{width}-{'dark' if dark else 'light'}"
         browser, root = admin_at(stage, width, dark)
-        opened(browser, stage, f"/o/{root}/children")
-        acme = next(link.get_attribute("href").split("/")[4] for link in browser.find_elements(By.CSS_SELECTOR, "main tbody th a")
-                    if link.text == "Acme Biotech")
+        acme = child_of(browser, stage, root, "Acme Biotech")
         paths = {f"acme-{page.replace('/', '-')}": f"/o/{acme}/{page}" for page in
                  ("children", "children/new", "settings", "move", "delete", "people", "groups", "policies", "policies/new",
-                  "access", "tokens", "cloud", "audit", "tree")}
-        paths |= {f"root-{page}": f"/o/{root}/{page}" for page in ("people", "groups", "policies", "tokens", "cloud", "settings")}
+                  "access", "tokens", "cloud", "audit", "tree", "identity", "identity/provider")}
+        paths |= {f"root-{page}": f"/o/{root}/{page}" for page in ("people", "groups", "policies", "tokens", "cloud", "settings", "identity")}
         paths |= {"acme-costs": f"/o/{acme}/costs?month={month_of(stage)}"}
+        paths |= {"organisation": "/sign-in/organisation", "organisation-unknown": "/sign-in/organisation?email=x@y.example"}
         paths |= {f"my-{page}": f"/me/{page}" for page in ("tokens", "sessions", "password")}
         for shot, path in paths.items():
             opened(browser, stage, path)
@@ -638,7 +694,7 @@ def test_what_a_head_may_not_do_is_absent(stage):
         opened(browser, stage, f"/o/{org}/{page}")
         text = main_text(browser)
         assert "Northwind" not in text and "Decided from above" not in text and "Margin" not in text, page
-    for page in ("audit", "policies", "access", "tokens", "children/new", "delete", "move"):
+    for page in ("audit", "policies", "access", "tokens", "children/new", "delete", "move", "identity", "identity/provider"):
         opened(browser, stage, f"/o/{org}/{page}")
         assert "Not allowed" in browser.find_element(By.TAG_NAME, "body").text, page
     browser.quit()

@@ -109,6 +109,8 @@ class Meterhouse:
 listen = "127.0.0.1:{self.console_port}"
 [gateway]
 listen = "127.0.0.1:{self.s3_port}"
+[network]
+allow = ["127.0.0.0/8"]
 [log]
 format = "text"
 """)

@@ -6,6 +6,7 @@
 use crate::audit;
 use crate::cx::Cx;
 use crate::failure::Failure;
+use crate::idps;
 use access::PolicyRef;
 use access::admins::keeps_admin;
 use access::tree::{AdminMode, OrgState};
@@ -17,7 +18,8 @@ const DAY_US: i64 = 86_400_000_000;
 /// A last admin's binding that ends within this time is held.
 const HOLD_US: i64 = 10 * 60_000_000;
 
-/// Refuses when `org` would be left without an admin.
+/// Refuses when `org` would be left without an admin, or the highest one without an account for emergencies that
+/// it needs.
 pub(crate) async fn check(tx: &mut Tx, org: OrgId, now_us: i64) -> Result<(), Failure> {
     let found = orgs::get(tx, org).await?;
     let in_use = matches!(found.state, OrgState::Active | OrgState::Suspended);
@@ -25,7 +27,7 @@ pub(crate) async fn check(tx: &mut Tx, org: OrgId, now_us: i64) -> Result<(), Fa
         return Ok(());
     }
     if keeps_admin(&bindings::admins(tx, org).await?, now_us) {
-        return Ok(());
+        return if found.parent.is_none() { idps::check_emergency(tx, org, now_us).await } else { Ok(()) };
     }
     let text = format!("last_organization_admin: give somebody else Organization Admin at {:?} first", found.name);
     Err(Failure::conflict(text).coded("last_organization_admin"))

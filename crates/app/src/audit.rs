@@ -64,15 +64,43 @@ pub(crate) async fn note(
     detail: serde_json::Value,
 ) -> Result<(), Failure> {
     let path = crate::s3_session::path_text(&orgs::path(tx, org).await?);
-    append(cx, tx, Act { org, path, action, target, outcome: "allow", reason: String::new(), detail }).await
+    let act = Act { org, path, action, target, outcome: "allow", reason: String::new(), detail };
+    append(&Doer::of(cx), tx, act).await
 }
 
-async fn append(cx: &Cx, tx: &mut Tx, act: Act<'_>) -> Result<(), Failure> {
+/// Writes what the operator did at the machine itself, where nobody is signed in.
+pub(crate) async fn note_of_operator(
+    tx: &mut Tx,
+    now_us: i64,
+    org: OrgId,
+    (action, target): (&str, &str),
+    detail: serde_json::Value,
+) -> Result<(), Failure> {
+    let path = crate::s3_session::path_text(&orgs::path(tx, org).await?);
+    let doer = Doer { at_us: now_us, actor: "operator".to_owned(), context: serde_json::json!({}) };
+    let act = Act { org, path, action, target, outcome: "allow", reason: String::new(), detail };
+    append(&doer, tx, act).await
+}
+
+/// Who acts, when, and from where.
+struct Doer {
+    at_us: i64,
+    actor: String,
+    context: serde_json::Value,
+}
+
+impl Doer {
+    fn of(cx: &Cx) -> Self {
+        Self { at_us: cx.now_us(), actor: cx.doer(), context: context_of(cx) }
+    }
+}
+
+async fn append(doer: &Doer, tx: &mut Tx, act: Act<'_>) -> Result<(), Failure> {
     let newest = audit::newest(tx).await?;
     let mut event = AuditEvent {
         seq: newest.as_ref().map_or(1, |event| event.seq + 1),
-        at_us: cx.now_us(),
-        actor: cx.doer(),
+        at_us: doer.at_us,
+        actor: doer.actor.clone(),
         org: act.org,
         action: act.action.to_owned(),
         target: act.target.to_owned(),
@@ -83,7 +111,7 @@ async fn append(cx: &Cx, tx: &mut Tx, act: Act<'_>) -> Result<(), Failure> {
         form: 2,
         path: act.path,
         reason: act.reason,
-        context_json: context_of(cx).to_string(),
+        context_json: doer.context.to_string(),
     };
     event.hash = hash_of(&event);
     Ok(audit::insert(tx, &event).await?)
@@ -135,7 +163,7 @@ pub(crate) async fn refused(cx: &Cx, ask: &Ask<'_>, place: &Place, denied: &Deni
         reason: denied.to_string(),
         detail: serde_json::json!({}),
     };
-    append(cx, &mut tx, act).await?;
+    append(&Doer::of(cx), &mut tx, act).await?;
     Ok(tx.commit().await?)
 }
 

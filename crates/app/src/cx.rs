@@ -2,12 +2,15 @@
 
 use crate::audit;
 use crate::failure::Failure;
+use crate::outside::Outside;
 use crate::passwords::Passwords;
 use crate::s3_session::Caches;
 use crate::secrets::Vault;
 use crate::sign_in::WrongPasswords;
+use crate::sso::Providers;
 use access::{Action, Actor, Ask, Context, Denied, Grant, Place, decide, decide_job};
 use base::{OrgId, RealmId, SessionId, TokenId, UserId, World};
+use identity::fetch::Fetcher;
 use lake::Lake;
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
@@ -25,6 +28,9 @@ pub struct App {
     pub(crate) known: Known,
     pub(crate) refusals: audit::Refusals,
     pub(crate) wrong_passwords: WrongPasswords,
+    pub(crate) outside: Outside,
+    pub(crate) fetcher: Fetcher,
+    pub(crate) providers: Providers,
 }
 
 impl App {
@@ -32,8 +38,17 @@ impl App {
     ///
     /// # Errors
     /// When the TLS roots of the S3 client cannot be loaded.
-    pub fn new(store: Store, lake: Lake, world: Arc<dyn World>, vault: Vault) -> Result<Arc<Self>, Failure> {
-        let client = s3::Client::new().map_err(|error| Failure::new(crate::Kind::Internal, error.to_string()))?;
+    pub fn new(
+        store: Store,
+        lake: Lake,
+        world: Arc<dyn World>,
+        vault: Vault,
+        outside: Outside,
+    ) -> Result<Arc<Self>, Failure> {
+        let fetcher = Fetcher::new(outside.allowed.clone(), &[])
+            .map_err(|error| Failure::new(crate::Kind::Internal, error.to_string()))?;
+        let client = s3::Client::checked(outside.address_check())
+            .map_err(|error| Failure::new(crate::Kind::Internal, error.to_string()))?;
         Ok(Arc::new(Self {
             store,
             lake,
@@ -45,6 +60,9 @@ impl App {
             known: Known::default(),
             refusals: audit::Refusals::default(),
             wrong_passwords: WrongPasswords::default(),
+            outside,
+            fetcher,
+            providers: Providers::default(),
         }))
     }
 

@@ -10,6 +10,7 @@ pub mod bills;
 pub mod cloud_links;
 pub mod costs;
 mod cx;
+pub mod domains;
 pub mod events;
 pub mod factors;
 mod failure;
@@ -19,6 +20,7 @@ pub mod idps;
 pub mod keys;
 pub mod org_life;
 pub mod orgs;
+pub mod outside;
 mod passwords;
 pub mod people;
 pub mod policies;
@@ -30,6 +32,7 @@ pub mod scim;
 pub mod secrets;
 pub mod sign_in;
 pub mod sources;
+pub mod sso;
 pub mod timers;
 pub mod tokens;
 pub mod usage;
@@ -37,6 +40,7 @@ mod world;
 
 pub use cx::{App, Cx, Origin};
 pub use failure::{Failure, Kind};
+pub use outside::Outside;
 pub use world::MachineWorld;
 
 /// What faces show of the store's rows, so that they need not know the store.

@@ -41,6 +41,7 @@ fn style_of(text: &str) -> Result<Style, Failure> {
 }
 
 pub(crate) fn upstream_of(app: &App, account: &Account) -> Result<Upstream, Failure> {
+    app.outside.check_endpoint(&account.endpoint)?;
     let secret = app.vault.open(&account.id.to_string(), &account.secret_sealed)?;
     let style = style_of(&account.style)?;
     Upstream::new(&account.endpoint, &account.region, style, &account.access_key, &secret)
@@ -53,6 +54,7 @@ pub(crate) fn upstream_of(app: &App, account: &Account) -> Result<Upstream, Fail
 /// [`Kind::Upstream`] with what went wrong.
 pub async fn test(cx: &Cx, org: OrgId, new: &NewAccount) -> Result<Vec<String>, Failure> {
     cx.allow_ask(LINK, org).await?;
+    cx.app.outside.check_reach(&new.endpoint).await?;
     let upstream = Upstream::new(&new.endpoint, &new.region, style_of(&new.style)?, &new.access_key, &new.secret_key)
         .map_err(|error| Failure::invalid("endpoint", &new.endpoint, error))?;
     list_buckets(cx, &upstream).await

@@ -32,6 +32,14 @@ pub struct Allowed {
     pub ports: Vec<u16>,
 }
 
+impl Allowed {
+    /// Whether the operator opened this address.
+    #[must_use]
+    pub fn opens(&self, address: IpAddr) -> bool {
+        is_opened(address, self)
+    }
+}
+
 /// A network in CIDR form: `10.20.0.0/16`, `fd00:1::/32`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
@@ -47,6 +55,12 @@ impl Network {
     const fn v6(head: [u16; 4], tail: [u16; 4], prefix_bits: u8) -> Self {
         let ([a, b, c, d], [e, f, g, h]) = (head, tail);
         Self { address: IpAddr::V6(Ipv6Addr::new(a, b, c, d, e, f, g, h)), prefix_bits }
+    }
+
+    /// Whether it lies in this machine.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        LOOPBACK.iter().any(|network| network.prefix_bits <= self.prefix_bits && network.contains(self.address))
     }
 
     /// Whether the address lies in it. A v4 network never contains a v6 address.

@@ -5,6 +5,7 @@
 //! comes in as `now_us`, random bytes as arguments. What it cannot read is an error with field, value and
 //! reason; no secret stands in one. Hashes of passwords and codes are the caller's work.
 
+pub mod dns;
 pub mod fetch;
 pub mod guard;
 pub mod oidc;

@@ -17,6 +17,13 @@ pub(crate) struct ConfigArgs {
     data_dir: Option<PathBuf>,
 }
 
+impl ConfigArgs {
+    /// Whether a file was named.
+    pub(crate) fn names_a_file(&self) -> bool {
+        self.config.is_some()
+    }
+}
+
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -26,7 +33,20 @@ pub(crate) struct Config {
     pub(crate) console: Console,
     pub(crate) gateway: Gateway,
     pub(crate) secrets: Secrets,
+    pub(crate) network: Network,
     pub(crate) log: Log,
+}
+
+/// What the program may speak to when people name an address: S3 endpoints, identity providers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Network {
+    /// Networks besides public addresses: `127.0.0.0/8`, `10.20.0.0/16`.
+    pub(crate) allow: Vec<String>,
+    /// Ports of public addresses besides 443 and 8443.
+    pub(crate) ports: Vec<u16>,
+    /// `192.0.2.53:53` of the resolver that is asked for TXT records; empty: those of /etc/resolv.conf.
+    pub(crate) resolver: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -82,6 +102,7 @@ impl Default for Config {
             console: Console::default(),
             gateway: Gateway::default(),
             secrets: Secrets::default(),
+            network: Network::default(),
             log: Log::default(),
         }
     }
@@ -107,7 +128,7 @@ impl Default for Log {
 }
 
 /// Environment variables and the keys they set.
-const ENVIRONMENT: [(&str, &str); 12] = [
+const ENVIRONMENT: [(&str, &str); 14] = [
     ("METERHOUSE_DATA_DIR", "data_dir"),
     ("METERHOUSE_DATABASE_URL", "database.url"),
     ("METERHOUSE_DATABASE_URL_FILE", "database.url_file"),
@@ -118,6 +139,8 @@ const ENVIRONMENT: [(&str, &str); 12] = [
     ("METERHOUSE_GATEWAY_DOMAIN", "gateway.domain"),
     ("METERHOUSE_GATEWAY_REGION", "gateway.region"),
     ("METERHOUSE_SECRETS_KEY_FILE", "secrets.key_file"),
+    ("METERHOUSE_NETWORK_ALLOW", "network.allow"),
+    ("METERHOUSE_NETWORK_RESOLVER", "network.resolver"),
     ("METERHOUSE_LOG_LEVEL", "log.level"),
     ("METERHOUSE_LOG_FORMAT", "log.format"),
 ];
@@ -184,7 +207,13 @@ fn note_origins(table: &toml::Table, prefix: &str, name: &str, origins: &mut BTr
 }
 
 fn put(table: &mut toml::Table, key: &str, value: &str) {
-    let text = toml::Value::String(value.to_owned());
+    let text = match key {
+        "network.allow" => {
+            let parts = value.split(',').map(str::trim).filter(|part| !part.is_empty());
+            toml::Value::Array(parts.map(|part| toml::Value::String(part.to_owned())).collect())
+        }
+        _ => toml::Value::String(value.to_owned()),
+    };
     match key.split_once('.') {
         None => {
             table.insert(key.to_owned(), text);
@@ -218,6 +247,11 @@ fn validate(config: &Config) -> Result<(), Exit> {
     }
     if !url.is_empty() && config.database.url_file.is_some() {
         return wrong("database.url_file", "", "and database.url exclude each other");
+    }
+    app::outside::allowed(&config.network.allow, &config.network.ports)?;
+    let resolver = &config.network.resolver;
+    if !resolver.is_empty() && resolver.parse::<std::net::SocketAddr>().is_err() {
+        return wrong("network.resolver", resolver, "is not an address with port such as 192.0.2.53:53");
     }
     if !["json", "text"].contains(&config.log.format.as_str()) {
         return wrong("log.format", &config.log.format, "is not one of json, text");
@@ -292,8 +326,17 @@ mod tests {
         refused("[console]\nlisten = \"8080\"", &[], &["console.listen", "8080", "127.0.0.1:8080"]);
         refused("[database]\nurl = \"mysql://x\"", &[], &["database.url", "mysql", "postgres"]);
         refused("[log]\nformat = \"xml\"", &[], &["log.format", "xml", "json"]);
+        refused("[network]\nallow = [\"10.0.0.1\"]", &[], &["network.allow", "10.0.0.1", "10.20.0.0/16"]);
+        refused("[network]\nresolver = \"dns\"", &[], &["network.resolver", "dns", "192.0.2.53:53"]);
+        refused("", &[("METERHOUSE_NETWORK_ALLOW", "127.0.0.0/8, x")], &["network.allow", "x"]);
         refused("", &[("METERHOUSE_GATEWAY_LISEN", "x")], &["METERHOUSE_GATEWAY_LISEN", "METERHOUSE_GATEWAY_LISTEN"]);
         refused("", &[("METERHOUSE_CONSOLE_PUBLIC_URL", "ftp://x")], &["console.public_url", "ftp"]);
+    }
+
+    #[test]
+    fn networks_are_a_list() {
+        let loaded = load_text("", &[("METERHOUSE_NETWORK_ALLOW", "127.0.0.0/8, fd00:1::/32")]).unwrap();
+        assert_eq!(loaded.config.network.allow, ["127.0.0.0/8", "fd00:1::/32"]);
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! `init`: the first realm and its admin.
 
 use crate::Exit;
-use crate::config::{ConfigArgs, load};
+use crate::config::{Config, ConfigArgs, load};
 use crate::serve::{open_app, start_log};
 use app::MachineWorld;
 use app::realms::{NewRealm, create};
 use clap::Args;
 use std::io::{BufRead, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Flags of `init`.
@@ -54,9 +54,31 @@ pub(crate) fn read_secret(what: &str, file: Option<&PathBuf>) -> Result<String, 
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
+/// What a first configuration says.
+const FIRST_CONFIG: &str = r#"# S3 accounts and identity providers may stand at public https addresses, and in these networks.
+# This machine is here so that a store on it can be tried out; take it away when none is.
+[network]
+allow = ["127.0.0.0/8"]
+"#;
+
+/// Without any configuration a first one is written that opens this machine.
+fn with_network(args: &ConfigArgs, config: Config) -> Result<Config, Exit> {
+    let path = Path::new("meterhouse.toml");
+    if args.names_a_file() || path.exists() || !config.network.allow.is_empty() {
+        return Ok(config);
+    }
+    if let Err(error) = std::fs::write(path, FIRST_CONFIG) {
+        // A server's folder may be closed to it: then nothing is opened.
+        eprintln!("meterhouse.toml: {error}; S3 accounts must stand at public addresses until network.allow is set");
+        return Ok(config);
+    }
+    println!("configuration meterhouse.toml");
+    Ok(load(args)?.config)
+}
+
 /// Makes the realm.
 pub(crate) async fn run(args: InitArgs) -> Result<(), Exit> {
-    let config = load(&args.config)?.config;
+    let config = with_network(&args.config, load(&args.config)?.config)?;
     start_log("warn", false)?;
     let currency = args.currency.parse().map_err(|error| Exit::usage(format!("--currency: {error}")))?;
     let zone = args.zone.parse().map_err(|error| Exit::usage(format!("--zone: {error}")))?;

@@ -1,5 +1,6 @@
 //! The binary: flags, configuration, wiring. Everything it does is a use case of `app`.
 
+mod admin;
 mod client;
 mod config;
 mod demo;
@@ -28,6 +29,9 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Read the configuration, say what is wrong with it, and show where each value came from.
     CheckConfig(config::ConfigArgs),
+    /// What an operator does at the machine itself, without signing in.
+    #[command(subcommand)]
+    Admin(admin::AdminCommand),
     /// Simulate a part of the outside world.
     #[command(subcommand)]
     Sim(simulate::SimCommand),
@@ -81,6 +85,7 @@ fn main() -> ExitCode {
         Command::Init(args) => end(runtime.block_on(init::run(args))),
         Command::Serve(args) => end(runtime.block_on(serve::run(args))),
         Command::CheckConfig(args) => end(config::check(&args)),
+        Command::Admin(command) => end(runtime.block_on(admin::run(command))),
         Command::Sim(command) => end(runtime.block_on(simulate::run(command))),
         Command::Client(command) => runtime.block_on(client::run(command)),
     }

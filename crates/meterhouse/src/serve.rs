@@ -86,6 +86,14 @@ fn lock_folder(folder: &Path) -> Result<(), Exit> {
     Ok(())
 }
 
+/// Opens the store of a configuration alone: several processes may.
+pub(crate) async fn open_store(config: &Config) -> Result<Store, Exit> {
+    let file = config.data_dir.join("store.db");
+    let url = config.postgres_url()?.unwrap_or_else(|| format!("sqlite://{}", file.display()));
+    let opened = Store::open(&url).await;
+    opened.map_err(|error| Exit::failed(format!("database.url: cannot open the database: {error}")))
+}
+
 /// Opens store and lake of a configuration.
 pub(crate) async fn open_app(config: &Config, world: Arc<dyn World>) -> Result<(Arc<App>, [u8; 32]), Exit> {
     let folder = &config.data_dir;
@@ -93,15 +101,35 @@ pub(crate) async fn open_app(config: &Config, world: Arc<dyn World>) -> Result<(
     lock_folder(folder)?;
     let key = vault_key(config, world.as_ref())?;
     let postgres = config.postgres_url()?;
-    let url = postgres.clone().unwrap_or_else(|| format!("sqlite://{}", folder.join("store.db").display()));
-    let opened = Store::open(&url).await;
-    let store = opened.map_err(|error| Exit::failed(format!("database.url: cannot open the database: {error}")))?;
+    let store = open_store(config).await?;
     let settings = lake::Settings { ack_before_commit: fault("ack-early"), ..lake::Settings::default() };
     let absolute = std::path::absolute(folder).map_err(|error| Exit::failed(error.to_string()))?;
     let opened = Lake::open(&absolute, postgres.as_deref(), world.clone(), settings).await;
     let lake = opened.map_err(|error| Exit::failed(error.to_string()))?;
-    let app = App::new(store, lake, world, app::secrets::Vault::new(&key))?;
+    let outside = outside(config, &world)?;
+    let app = App::new(store, lake, world, app::secrets::Vault::new(&key), outside)?;
     Ok((app, key))
+}
+
+/// What the configuration opens, and the resolver it names.
+fn outside(config: &Config, world: &Arc<dyn World>) -> Result<app::Outside, Exit> {
+    let allowed = app::outside::allowed(&config.network.allow, &config.network.ports)?;
+    let servers = match config.network.resolver.parse::<SocketAddr>() {
+        Ok(server) => vec![server],
+        Err(_) => system_resolvers(&std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default()),
+    };
+    let world = world.clone();
+    let id = move || {
+        let mut random = [0_u8; 2];
+        world.fill_random(&mut random);
+        u16::from_be_bytes(random)
+    };
+    Ok(app::Outside { allowed, txt: app::outside::txt_records(servers, id) })
+}
+
+fn system_resolvers(text: &str) -> Vec<SocketAddr> {
+    let names = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
+    names.filter_map(|name| name.trim().parse().ok()).map(|ip| SocketAddr::new(ip, 53)).collect()
 }
 
 /// Faults for controls of tests: only in development builds, and only when asked for by name.

@@ -15,10 +15,15 @@ use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::convert::Infallible;
 use std::error::Error;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 /// Any error of a body.
@@ -201,25 +206,59 @@ pub struct Outgoing<'a> {
 /// The longest wait for the head of an answer: nothing hangs for ever.
 const ANSWER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3_600);
 
+/// Says whether a host with these addresses may be connected to; the text says why not.
+pub type AddressCheck = Arc<dyn Fn(&str, &[IpAddr]) -> Result<(), String> + Send + Sync>;
+
+/// Resolves names and has the answers checked: what is checked is what is connected to. Hosts that are
+/// addresses never come here; `Client::check_literal` looks at those.
+#[derive(Clone)]
+struct CheckedResolver(AddressCheck);
+
+impl tower::Service<Name> for CheckedResolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let check = self.0.clone();
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let addresses: Vec<IpAddr> = found.iter().map(SocketAddr::ip).collect();
+            check(name.as_str(), &addresses)?;
+            Ok(found.into_iter())
+        })
+    }
+}
+
 /// A client for any number of upstreams.
 pub struct Client {
-    inner: legacy::Client<HttpsConnector<HttpConnector>, Body>,
+    inner: legacy::Client<HttpsConnector<HttpConnector<CheckedResolver>>, Body>,
     keys: Arc<SigningKeyCache>,
+    check: AddressCheck,
 }
 
 impl Client {
-    /// Makes a client with an empty pool of connections.
+    /// Makes a client with an empty pool of connections that connects anywhere.
     pub fn new() -> Result<Self, ClientError> {
-        Self::with_keys(Arc::default())
+        Self::checked(Arc::new(|_, _| Ok(())))
     }
 
-    /// Makes a client with a pool of its own, to be used in another runtime.
+    /// Makes a client that connects only where `check` lets it.
+    pub fn checked(check: AddressCheck) -> Result<Self, ClientError> {
+        Self::with_keys(check, Arc::default())
+    }
+
+    /// Makes a client with a pool of its own and the same check, to be used in another runtime.
     pub fn with_own_connections(&self) -> Result<Self, ClientError> {
-        Self::with_keys(Arc::clone(&self.keys))
+        Self::with_keys(Arc::clone(&self.check), Arc::clone(&self.keys))
     }
 
-    fn with_keys(keys: Arc<SigningKeyCache>) -> Result<Self, ClientError> {
-        let mut http = HttpConnector::new();
+    fn with_keys(check: AddressCheck, keys: Arc<SigningKeyCache>) -> Result<Self, ClientError> {
+        let mut http = HttpConnector::new_with_resolver(CheckedResolver(Arc::clone(&check)));
         http.enforce_http(false);
         http.set_nodelay(true);
         http.set_connect_timeout(Some(CONNECT_TIMEOUT));
@@ -234,7 +273,7 @@ impl Client {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .build(https);
-        Ok(Self { inner, keys })
+        Ok(Self { inner, keys, check })
     }
 
     /// Signs and sends a request, giving the answer as soon as its head is there.
@@ -242,11 +281,22 @@ impl Client {
     /// Any status is an answer; only what prevents one is an error.
     pub async fn send(&self, upstream: &Upstream, outgoing: Outgoing<'_>) -> Result<Response<Incoming>, ClientError> {
         let host = upstream.host(outgoing.bucket);
+        self.check_literal(&host)?;
         let request = self.sign(upstream, &host, outgoing)?;
         // Counted from the start of the body, so it leaves room for a slow upload of the largest part.
         match tokio::time::timeout(ANSWER_TIMEOUT, self.inner.request(request)).await {
             Ok(answer) => answer.map_err(|error| transport_error(host, &error)),
             Err(_) => Err(ClientError::Answer { host, reason: "it did not answer within an hour".to_owned() }),
+        }
+    }
+
+    /// Checks a host that is an address, also one that bucket and endpoint spell only together.
+    fn check_literal(&self, host: &str) -> Result<(), ClientError> {
+        let refused = |reason: String| ClientError::Connect { host: host.to_owned(), reason };
+        let authority: http::uri::Authority = host.parse().map_err(|_| refused("is no host".to_owned()))?;
+        match authority.host().trim_matches(['[', ']']).parse::<IpAddr>() {
+            Ok(address) => (self.check)(host, &[address]).map_err(refused),
+            Err(_) => Ok(()),
         }
     }
 

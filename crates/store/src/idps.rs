@@ -153,6 +153,17 @@ pub async fn add_identity(
     Ok(())
 }
 
+/// Makes whoever a provider calls so another account.
+pub async fn move_identities(tx: &mut Tx, from: UserId, to: UserId) -> Result<u64, StoreError> {
+    let sql = scoped!("update idp_identity set user_id = $3 where realm_id = $1 and user_id = $2");
+    tx.execute(sql, params![from, to]).await
+}
+
+/// Forgets what providers call an account.
+pub async fn forget_identities(tx: &mut Tx, user: UserId) -> Result<u64, StoreError> {
+    tx.execute(scoped!("delete from idp_identity where realm_id = $1 and user_id = $2"), params![user]).await
+}
+
 /// The people that a provider knows.
 pub async fn users(tx: &mut Tx, idp: IdpId) -> Result<Vec<UserId>, StoreError> {
     let sql = scoped!(

@@ -135,6 +135,17 @@ pub async fn user_by_email(tx: &mut Tx, org: OrgId, email: &str) -> Result<Optio
     tx.fetch_optional(sql, params![org, email_key(email)], user_row).await
 }
 
+/// Organisations whose directories know a user with this main address.
+pub async fn knowing(tx: &mut Tx, email: &str) -> Result<Vec<OrgId>, StoreError> {
+    let sql = scoped!(
+        "select org_id
+           from scim_resource
+          where realm_id = $1 and kind = 'user' and email_key = $2
+          order by org_id"
+    );
+    tx.fetch_all(sql, params![email_key(email)], |row| row.parsed("org_id")).await
+}
+
 /// Adds a user, or writes him anew.
 pub async fn put_user(tx: &mut Tx, org: OrgId, user: &UserRow) -> Result<(), StoreError> {
     let sql = scoped!(

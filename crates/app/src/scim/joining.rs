@@ -10,7 +10,9 @@ use super::{Refused, taken};
 use crate::cx::{Cx, actor_of};
 use crate::failure::Failure;
 use crate::{admins, audit, people, policies};
+use access::Actor;
 use base::{OrgId, UserId};
+use store::idps::Idp;
 use store::invitations::Invitation;
 use store::scim::{self, UserRow};
 use store::users::{self, User};
@@ -77,6 +79,20 @@ pub(crate) async fn waiting(tx: &mut Tx, org: OrgId, email: &str) -> Result<Opti
     Ok(is_waiting.then_some(row))
 }
 
+/// The accounts that wait for somebody with this address in all directories of organisations that a provider
+/// serves, with the organisations of these directories.
+pub(crate) async fn waiting_for(tx: &mut Tx, idp: &Idp, email: &str) -> Result<Vec<(OrgId, UserRow)>, Failure> {
+    let mut found = Vec::new();
+    for org in scim::knowing(tx, email).await? {
+        if idps::serving(tx, org).await?.is_some_and(|serving| serving.id == idp.id)
+            && let Some(row) = waiting(tx, org, email).await?
+        {
+            found.push((org, row));
+        }
+    }
+    Ok(found)
+}
+
 /// Whoever lets somebody into a waiting account must be able to give all that the directory gave it.
 async fn check_inviter(cx: &Cx, tx: &mut Tx, row: &UserRow, invitation: &Invitation) -> Result<(), Failure> {
     if !row.suspended.is_empty() {
@@ -86,6 +102,11 @@ async fn check_inviter(cx: &Cx, tx: &mut Tx, row: &UserRow, invitation: &Invitat
         return Ok(());
     }
     let inviter = actor_of(&cx.app, tx, invitation.invited_by).await?;
+    check_holder(cx, tx, row, &inviter).await
+}
+
+/// Refuses somebody who could not give what a waiting account was given.
+pub(crate) async fn check_holder(cx: &Cx, tx: &mut Tx, row: &UserRow, inviter: &Actor) -> Result<(), Failure> {
     let mut held = bindings::of_user(tx, row.account).await?;
     for (group, _) in groups::of_user(tx, row.account).await? {
         held.extend(bindings::of_group(tx, group.id).await?);
@@ -93,7 +114,7 @@ async fn check_inviter(cx: &Cx, tx: &mut Tx, row: &UserRow, invitation: &Invitat
     for held in held {
         let (allows, denies) = policies::rights_of(tx, held.policy, held.scope).await?;
         let place = store::orgs::place(tx, held.scope).await?;
-        people::check_reach(Some(&inviter), allows | denies, held.propagate, &place, &cx.now())?;
+        people::check_reach(Some(inviter), allows | denies, held.propagate, &place, &cx.now())?;
     }
     Ok(())
 }
@@ -122,7 +143,12 @@ pub(crate) async fn merge(
     invitation: &Invitation,
 ) -> Result<(), Failure> {
     check_inviter(cx, tx, &row, invitation).await?;
-    let (org, waited) = (invitation.org, row.account);
+    put_in_place(cx, tx, invitation.org, row, user).await
+}
+
+/// The same without an invitation, for who came in another way.
+pub(crate) async fn put_in_place(cx: &Cx, tx: &mut Tx, org: OrgId, row: UserRow, user: UserId) -> Result<(), Failure> {
+    let waited = row.account;
     if scim::user_of(tx, org, user).await?.is_some() {
         return Ok(()); // The directory knows him by another address.
     }

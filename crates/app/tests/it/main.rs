@@ -13,11 +13,26 @@ use app::{
 use base::{Currency, OrgId, UserId, Zone};
 use lake::{GroupBy, Lake};
 use metering::{Aggregation, Meter};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use store::Store;
 use testkit::{TempFolder, TestWorld};
 
 const PASSWORD: &str = "correct horse battery";
+
+/// TXT records that the bench's resolver knows.
+type Records = Arc<Mutex<BTreeMap<String, Vec<String>>>>;
+
+/// This machine may be spoken to, and names are looked up in `records`.
+fn outside(records: &Records) -> app::Outside {
+    let records = records.clone();
+    let allowed = identity::guard::Allowed { loopback: true, ..Default::default() };
+    let txt: app::domains::TxtRecords = Arc::new(move |name| {
+        let found = records.lock().unwrap().get(&name).cloned().unwrap_or_default();
+        Box::pin(async { Ok(found) })
+    });
+    app::Outside { allowed, txt }
+}
 
 struct Bench {
     app: Arc<App>,
@@ -27,6 +42,7 @@ struct Bench {
     red: OrgId,
     blue: OrgId,
     url: String,
+    records: Records,
     _folder: TempFolder,
 }
 
@@ -38,11 +54,12 @@ impl Bench {
         } else {
             format!("sqlite://{}", folder.path().join("store.db").display())
         };
+        let records = Records::default();
         let world = Arc::new(TestWorld::at("2026-09-01T00:00:00Z", 11));
         let store = Store::open(&url).await.unwrap();
         let lake_url = postgres.then_some(url.as_str());
         let lake = Lake::open(folder.path(), lake_url, world.clone(), lake::Settings::default()).await.unwrap();
-        let app = App::new(store, lake, world.clone(), app::secrets::Vault::new(&[3; 32])).unwrap();
+        let app = App::new(store, lake, world.clone(), app::secrets::Vault::new(&[3; 32]), outside(&records)).unwrap();
         let cx = realm(&app, "admin@example.com").await;
         let customer = child(&cx, cx.realm.root(), "Customer", "customer").await;
         let red = child(&cx, customer, "Red", "department").await;
@@ -54,7 +71,7 @@ impl Bench {
             dimensions: vec!["size".into()],
         };
         events::define_meter(&cx, meter).await.unwrap();
-        Self { app, world, cx, customer, red, blue, url, _folder: folder }
+        Self { app, world, cx, customer, red, blue, url, records, _folder: folder }
     }
 
     async fn price(&self, buyer: OrgId, month: &str, price: &str) -> Result<(), Failure> {
@@ -153,6 +170,7 @@ mod tenancy;
 #[allow(dead_code, reason = "shared with the tests of identity")]
 #[path = "../../../identity/tests/it/keys.rs"]
 mod keys_of_tests;
+mod outside;
 
 on_both_engines!(
     a_month_is_billed_once,

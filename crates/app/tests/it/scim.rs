@@ -15,7 +15,7 @@ const MEMBER: PolicyRef = PolicyRef::Builtin(Builtin::Member);
 const KEPT: (u16, Option<ScimType>) = (409, Some(ScimType::Mutability));
 
 impl Bench {
-    async fn directory(&self, org: OrgId) -> Directory {
+    pub(super) async fn directory(&self, org: OrgId) -> Directory {
         let (_, text) = scim::create_token(&self.cx, org, "Okta", 30).await.unwrap();
         let found = by_token(&self.app, &text, &Client::default()).await.unwrap();
         Directory::of(found.cx, BASE.to_owned()).unwrap()

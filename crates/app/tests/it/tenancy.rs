@@ -1009,7 +1009,14 @@ async fn t69_every_node_sees_a_revocation(bench: Bench) {
     let (cookie, _) = sign_in(&bench.app, "ann@example.com", PASSWORD).await.unwrap();
     let folder = TempFolder::new("second-node");
     let lake = Lake::open(folder.path(), None, bench.world.clone(), lake::Settings::default()).await.unwrap();
-    let second = App::new(bench.store().await, lake, bench.world.clone(), app::secrets::Vault::new(&[3; 32])).unwrap();
+    let second = App::new(
+        bench.store().await,
+        lake,
+        bench.world.clone(),
+        app::secrets::Vault::new(&[3; 32]),
+        outside(&bench.records),
+    )
+    .unwrap();
     let nobody = Client::default();
     assert!(by_token(&second, &text, &nobody).await.is_ok());
     assert!(by_session(&second, &cookie, &nobody).await.is_ok());

@@ -68,6 +68,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Exit> {
     let mut config = Config { data_dir: folder.clone(), ..Config::default() };
     config.console.listen = format!("127.0.0.1:{}", args.console_port);
     config.gateway.listen = format!("127.0.0.1:{}", args.s3_port);
+    config.network.allow = vec!["127.0.0.0/8".to_owned()]; // The simulated accounts stand on this machine.
     let zone = "Europe/Berlin".parse().map_err(|error: base::PeriodError| Exit::failed(error.to_string()))?;
     let failed = |error: base::PeriodError| Exit::failed(error.to_string());
     let month = Period::month_of(world.now_us(), &zone).and_then(|now| now.previous_month(&zone)).map_err(failed)?;

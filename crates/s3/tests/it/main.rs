@@ -1,6 +1,7 @@
 //! The S3 protocol against published vectors, tampered bodies and its own signer.
 
 mod bodies;
+mod guard;
 mod oracle;
 mod round_trip;
 mod vectors;

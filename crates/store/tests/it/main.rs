@@ -4,11 +4,11 @@ use access::{
     Action, Actor, Ask, Binding, Builtin, Context, Grant, Identity, Place, PolicyRef, Propagate, UserKind, decide,
     decide_job,
 };
-use base::{AgreementId, BindingId, Currency, InvoiceId, JobId, OrgId, Period, RealmId, UserId, World, Zone};
+use base::{AgreementId, BindingId, Currency, IdpId, InvoiceId, JobId, OrgId, Period, RealmId, UserId, World, Zone};
 use billing::InvoiceKind;
 use store::{
-    Engine, Store, StoreError, accounts, across, agreements, audit, audit::AuditFilter, bindings, charges, entries,
-    invoices, jobs, memberships, orgs, scim, users,
+    Engine, Store, StoreError, accounts, across, agreements, audit, audit::AuditFilter, bindings, charges, domains,
+    entries, idps, invoices, jobs, memberships, orgs, scim, users,
 };
 use testkit::{TempFolder, TestWorld};
 
@@ -93,6 +93,7 @@ on_both_engines!(
     agreements_have_versions,
     audit_entries_come_back,
     a_directory_knows_its_own_users,
+    a_provider_knows_its_own_people,
     every_statement_prepares,
 );
 
@@ -435,10 +436,61 @@ async fn a_directory_knows_its_own_users(bench: Bench) {
     assert_eq!(scim::user_by_email(&mut tx, OrgId(5), " ANN@example.com").await.unwrap(), Some(changed.clone()));
     assert_eq!(scim::users_by_external_id(&mut tx, OrgId(5), "y").await.unwrap(), [changed]);
     assert_eq!(scim::user_of(&mut tx, OrgId(6), UserId(9)).await.unwrap(), None, "another organisation");
+    assert_eq!(scim::knowing(&mut tx, "ANN@example.com").await.unwrap(), [OrgId(5)]);
+    assert_eq!(scim::knowing(&mut tx, "").await.unwrap(), []);
     assert_eq!(scim::delete_user(&mut tx, OrgId(5), UserId(9)).await.unwrap(), 1);
     tx.commit().await.unwrap();
     let mut tx = bench.store.read(&bench.grant(bench.twin)).await.unwrap();
     assert_eq!(scim::users(&mut tx, OrgId(5)).await.unwrap(), [ann]);
+}
+
+/// The same provider, subjects and domain in both realms: what one realm changes, the twin keeps.
+async fn a_provider_knows_its_own_people(bench: Bench) {
+    let idp = idps::Idp {
+        id: IdpId(3),
+        org: OrgId(5),
+        name: "Works".into(),
+        issuer: "https://login.example".into(),
+        client_id: "c".into(),
+        secret_sealed: "s".into(),
+        settings: idps::Settings { groups_claim: "groups".into(), ..idps::Settings::default() },
+        state: "active".into(),
+        created_us: 1,
+    };
+    let claim = domains::Claim {
+        domain: "example.com".into(),
+        org: OrgId(5),
+        challenge: "c".into(),
+        verified_us: None,
+        created_us: 1,
+    };
+    for realm in [bench.own, bench.twin] {
+        let mut tx = bench.store.write(&bench.grant(realm)).await.unwrap();
+        users::insert(&mut tx, &user(UserId(8), "bob@example.com")).await.unwrap();
+        idps::put(&mut tx, &idp).await.unwrap();
+        idps::add_identity(&mut tx, idp.id, "ann", UserId(9), 1).await.unwrap();
+        domains::insert(&mut tx, &claim).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    let mut tx = bench.store.write(&bench.grant(bench.own)).await.unwrap();
+    assert_eq!(idps::serving(&mut tx, OrgId(7)).await.unwrap(), Some(idp.clone()), "it serves what lies below");
+    assert_eq!(idps::serving(&mut tx, bench.own.root()).await.unwrap(), None, "and nothing above");
+    assert_eq!(idps::move_identities(&mut tx, UserId(9), UserId(8)).await.unwrap(), 1);
+    assert_eq!(idps::user_of(&mut tx, idp.id, "ann").await.unwrap(), Some(UserId(8)));
+    assert_eq!(idps::of_user(&mut tx, UserId(9)).await.unwrap(), []);
+    assert_eq!(idps::forget_identities(&mut tx, UserId(8)).await.unwrap(), 1);
+    assert_eq!(idps::users(&mut tx, idp.id).await.unwrap(), []);
+    assert_eq!(domains::verify(&mut tx, "example.com", 7).await.unwrap(), 1);
+    assert_eq!(users::set_break_glass(&mut tx, UserId(9), true).await.unwrap(), 1);
+    assert_eq!(users::break_glass(&mut tx).await.unwrap(), [UserId(9)]);
+    tx.commit().await.unwrap();
+    let found = across::domain_claims(&bench.store, "example.com").await.unwrap();
+    let verified = domains::Claim { verified_us: Some(7), ..claim.clone() };
+    assert_eq!(found, [(bench.own, verified)], "only what is verified");
+    let mut tx = bench.store.read(&bench.grant(bench.twin)).await.unwrap();
+    assert_eq!(idps::user_of(&mut tx, idp.id, "ann").await.unwrap(), Some(UserId(9)));
+    assert_eq!(domains::get(&mut tx, "example.com").await.unwrap(), Some(claim));
+    assert_eq!(users::break_glass(&mut tx).await.unwrap(), []);
 }
 
 /// Reads every literal inside `scoped!` and `across!` from the source and prepares it.

@@ -8,6 +8,7 @@ mod bodies;
 mod describe;
 mod figures;
 mod idempotent;
+mod identity;
 mod me;
 mod models;
 mod money;
@@ -59,6 +60,21 @@ routes! {
     DELETE "/v1/tokens/{token}" me::revoke_token,
     GET "/v1/me" me::who_am_i,
     GET "/v1/me/keys" me::list_my_keys,
+    GET "/v1/me/factors" identity::list_my_factors,
+    GET "/v1/orgs/{org}/idp" identity::get_idp,
+    PUT "/v1/orgs/{org}/idp" identity::put_idp,
+    DELETE "/v1/orgs/{org}/idp" identity::delete_idp,
+    POST "/v1/orgs/{org}/idp/test" identity::test_idp,
+    GET "/v1/orgs/{org}/domains" identity::list_domains,
+    POST "/v1/orgs/{org}/domains" identity::claim_domain,
+    POST "/v1/orgs/{org}/domains/{domain}/verify" identity::verify_domain,
+    DELETE "/v1/orgs/{org}/domains/{domain}" identity::release_domain,
+    GET "/v1/orgs/{org}/waiting" identity::list_waiting,
+    POST "/v1/orgs/{org}/waiting/{waiting}/let-in" identity::let_in,
+    DELETE "/v1/orgs/{org}/waiting/{waiting}" identity::turn_away,
+    GET "/v1/orgs/{org}/break-glass" identity::list_break_glass,
+    PUT "/v1/orgs/{org}/break-glass/{user}" identity::mark_break_glass,
+    DELETE "/v1/orgs/{org}/break-glass/{user}" identity::unmark_break_glass,
     GET "/v1/orgs" orgs::list_my_orgs,
     GET "/v1/orgs/{org}" orgs::get_org,
     GET "/v1/orgs/{org}/tree" orgs::get_tree,

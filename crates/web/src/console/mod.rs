@@ -16,6 +16,8 @@ mod fields;
 mod figures;
 mod frame;
 mod groups;
+mod identity;
+mod identity_provider;
 mod keys;
 mod line;
 mod me;
@@ -37,6 +39,7 @@ mod second_step;
 mod settings;
 mod sign_in;
 mod sources;
+mod sso;
 mod tokens;
 mod tree;
 mod usage;
@@ -51,7 +54,10 @@ pub fn router() -> Router<Web> {
     Router::new()
         .merge(sign_in::router())
         .merge(second_step::router())
+        .merge(sso::router())
         .merge(factors::router())
+        .merge(identity::router())
+        .merge(identity_provider::router())
         .merge(overview::router())
         .merge(usage::router())
         .merge(costs::router())

@@ -33,6 +33,7 @@ pub(super) const TREE_TABS: &[Tab] = &[
     Tab("tree", "Organisations", Action::OrgRead, None),
     Tab("children", "Children", Action::OrgListChildren, None),
     Tab("settings", "Settings", Action::OrgRead, None),
+    Tab("identity", "Sign-in", Action::IdpRead, None),
     Tab("audit", "Audit log", Action::AuditRead, None),
 ];
 

@@ -184,7 +184,10 @@ async fn looking_changes_nothing() {
 const SENSITIVE: &str = "\
 DELETE /v1/orgs/{org}
 DELETE /v1/orgs/{org}/bindings/{binding}
+DELETE /v1/orgs/{org}/break-glass/{user}
+DELETE /v1/orgs/{org}/domains/{domain}
 DELETE /v1/orgs/{org}/guard-rails/{guard}
+DELETE /v1/orgs/{org}/idp
 DELETE /v1/orgs/{org}/policies/{policy}
 POST /me/factors/codes
 POST /me/factors/passkey
@@ -193,6 +196,12 @@ POST /me/factors/{factor}/remove
 POST /o/{org}/delete
 POST /o/{org}/groups/{group}/give
 POST /o/{org}/groups/{group}/withdraw
+POST /o/{org}/identity/break-glass
+POST /o/{org}/identity/delete
+POST /o/{org}/identity/domains
+POST /o/{org}/identity/domains/{domain}/release
+POST /o/{org}/identity/domains/{domain}/verify
+POST /o/{org}/identity/provider
 POST /o/{org}/move
 POST /o/{org}/people/{user}/policies
 POST /o/{org}/people/{user}/policies/{binding}/take
@@ -204,12 +213,17 @@ POST /o/{org}/policies/{policy}/delete
 POST /o/{org}/tokens
 POST /o/{org}/tokens/services
 POST /v1/orgs/{org}/bindings
+POST /v1/orgs/{org}/domains
+POST /v1/orgs/{org}/domains/{domain}/verify
 POST /v1/orgs/{org}/guard-rails
+POST /v1/orgs/{org}/idp/test
 POST /v1/orgs/{org}/move
 POST /v1/orgs/{org}/policies
 POST /v1/orgs/{org}/scim-tokens
 POST /v1/orgs/{org}/services
 POST /v1/orgs/{org}/services/{service}/tokens
+PUT /v1/orgs/{org}/break-glass/{user}
+PUT /v1/orgs/{org}/idp
 PUT /v1/orgs/{org}/policies/{policy}";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -232,8 +246,14 @@ async fn sensitive_acts_want_a_fresh_proof() {
     wanting.sort();
     assert_eq!(wanting.join("\n"), SENSITIVE);
     // Looking wants none, but for pages where something is written before it is sent: a passkey that the
-    // browser makes, a policy. They ask first, so that it is not lost.
-    assert_eq!(looking, ["GET /me/factors/passkey", "GET /o/{org}/policies/new", "GET /o/{org}/policies/{policy}"]);
+    // browser makes, a policy, a provider. They ask first, so that it is not lost.
+    let first = [
+        "GET /me/factors/passkey",
+        "GET /o/{org}/identity/provider",
+        "GET /o/{org}/policies/new",
+        "GET /o/{org}/policies/{policy}",
+    ];
+    assert_eq!(looking, first);
 }
 
 #[tokio::test(flavor = "multi_thread")]

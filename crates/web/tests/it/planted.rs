@@ -4,17 +4,22 @@ use crate::bench::{Bench, PASSWORD};
 use access::policy::Document;
 use access::{Builtin, Level, PolicyRef, Propagate};
 use app::cloud_links::NewLink;
+use app::idps::NewIdp;
 use app::orgs::NewOrg;
 use app::people::NewBinding;
-use app::rows::Holder;
+use app::rows::{Holder, IdpSettings};
 use app::tokens::NewToken;
-use app::{Cx, bills, cloud_links, events, groups, keys, orgs, people, policies, prices, sign_in, tokens};
+use app::{
+    Cx, bills, cloud_links, domains, events, groups, idps, keys, orgs, people, policies, prices, sign_in, tokens,
+};
 use base::{AccountId, MappingId, OrgId, UserId};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::accounts::{self, Account, Mapping};
+use store::memberships::{self, Membership};
+use store::users::{self, User};
 use testkit::{TempFolder, TestWorld};
 
 /// The columns of the matrix.
@@ -168,7 +173,23 @@ async fn plant(cx: &Cx, bench: &Bench, name: &str, org: OrgId) -> Place {
         created_us: 0,
     };
     accounts::insert_mapping(&mut tx, &row).await.unwrap();
+    let waiting = UserId(cx.app.world().fresh_id());
+    let row = User::person(waiting, org, "", "Waiting", String::new(), 0);
+    users::insert(&mut tx, &User { state: "pending".into(), ..row }).await.unwrap();
+    let (state, source) = ("suspended".to_owned(), "sso".to_owned());
+    let row = Membership { user: waiting, org, state, source, created_us: 0, created_by: String::new() };
+    memberships::insert(&mut tx, &row).await.unwrap();
     tx.commit().await.unwrap();
+    let provider = NewIdp {
+        name: "Works".into(),
+        issuer: "http://127.0.0.1:1".into(),
+        client_id: "meterhouse".into(),
+        client_secret: None,
+        settings: IdpSettings::default(),
+        active: true,
+    };
+    idps::put(cx, org, provider).await.unwrap();
+    let domain = domains::claim(cx, org, &format!("{name}.example")).await.unwrap().domain;
     let leaf = child(cx, org, &format!("Leaf of {name}"), "project").await;
     let things = [
         ("org", org.to_string()),
@@ -187,6 +208,8 @@ async fn plant(cx: &Cx, bench: &Bench, name: &str, org: OrgId) -> Place {
         ("a_factor", base::FactorId(cx.app.world().fresh_id()).to_string()),
         ("invitation", invitation.id.to_string()),
         ("link", link.to_string()),
+        ("domain", domain),
+        ("waiting", waiting.to_string()),
     ];
     let name = orgs::get(cx, org).await.unwrap().name;
     Place { name, joiner: joiner.to_string(), things: BTreeMap::from(things), ..Place::default() }
@@ -295,6 +318,7 @@ impl Planted {
 fn unknown(like: &Place, world: &TestWorld) -> Place {
     use base::World;
     let fresh = |text: &String| match text.split_once('_') {
+        None if text.contains('.') => "unknown.example".to_owned(),
         Some((prefix, _)) => format!("{prefix}_{}", base::ids::encode_base32(world.fresh_id())),
         None => format!("MH{:018X}", world.fresh_id() >> 56),
     };

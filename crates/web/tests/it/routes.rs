@@ -17,12 +17,15 @@ pub struct Route {
 }
 
 /// What anybody may ask: nobody is sent away from here.
-const PUBLIC: [(&str, &str); 9] = [
+const PUBLIC: [(&str, &str); 12] = [
     ("GET", "/v1/openapi.json"),
     ("POST", "/v1/tokens"),
     ("GET", "/sign-in"),
     ("POST", "/sign-in"),
     ("POST", "/sign-in/passkey"),
+    ("GET", "/sign-in/organisation"),
+    ("GET", "/sign-in/start"),
+    ("GET", "/sign-in/callback"),
     ("GET", "/sign-in/second"),
     ("POST", "/sign-in/second"),
     ("GET", "/join"),
@@ -179,6 +182,11 @@ pub fn body(route: &Route, person: &Person, place: &Place) -> String {
         ("POST", "/v1/orgs/{org}/who-can") => r#"{"action":"invoice:read"}"#.to_owned(),
         ("POST", "/v1/orgs/{org}/guard-rails") => format!(r#"{{"policy":"{}"}}"#, place.thing("policy")),
         ("POST", "/v1/orgs/{org}/scim-tokens") => r#"{"name":"Directory","days":30}"#.to_owned(),
+        ("PUT", "/v1/orgs/{org}/idp") => {
+            r#"{"name":"New","issuer":"http://127.0.0.1:1","client_id":"meterhouse"}"#.to_owned()
+        }
+        ("POST", "/v1/orgs/{org}/idp/test") => r#"{"issuer":"http://127.0.0.1:1"}"#.to_owned(),
+        ("POST", "/v1/orgs/{org}/domains") => r#"{"domain":"new.example"}"#.to_owned(),
         ("POST", "/v1/orgs/{org}/services") => r#"{"name":"New service"}"#.to_owned(),
         ("POST", "/v1/orgs/{org}/services/{service}/tokens") => {
             r#"{"name":"ci","days":30,"actions":["usage:send"]}"#.to_owned()
@@ -256,10 +264,14 @@ pub fn form(route: &Route, person: &Person, place: &Place, csrf: &str) -> String
         ("column", "charged"),
         ("confirm", &place.name),
         ("document", r#"{"statements":[{"effect":"ALLOW","actions":["invoice:read"]}]}"#),
+        ("client_id", "meterhouse"),
+        ("domain", "new.example"),
         ("done", "save"),
         ("external_account", "new-account"),
         ("granted", "no"),
+        ("issuer", "http://127.0.0.1:1"),
         ("level", "org"),
+        ("mark", &place.thing("user")),
         ("parent", &place.elsewhere),
         ("product", "s3"),
         ("provider", "aws"),

@@ -33,7 +33,7 @@ impl Bench {
         let world = Arc::new(TestWorld::at("2026-09-01T00:00:00Z", 11));
         let store = Store::open(&url).await.unwrap();
         let lake = Lake::open(folder.path(), None, world.clone(), lake::Settings::default()).await.unwrap();
-        let app = App::new(store, lake, world, app::secrets::Vault::new(&[3; 32])).unwrap();
+        let app = App::new(store, lake, world, app::secrets::Vault::new(&[3; 32]), app::Outside::default()).unwrap();
         let new = NewRealm {
             name: "Provider".into(),
             currency: Currency::EUR,
