@@ -194,7 +194,7 @@ mod tests {
         check_field(&|r| r.quantity.0 = -1, "quantity");
         check_field(&|r| r.quantity.0 = i128::MAX, "quantity");
         check_field(&|r| r.record_id.clear(), "id");
-        check_field(&|r| r.source = "x".repeat(201), "source");
+        check_field(&|r| r.source = "x".repeat(crate::record::SOURCE_LEN_MAX + 1), "source");
         check_field(&|r| r.meter = "S3 requests".into(), "type");
         check_field(&|r| r.start_us += 2 * AHEAD, "time");
         check_field(&|r| r.start_us = 0, "time");
