@@ -566,6 +566,41 @@ def test_an_authenticator_app_from_its_code_to_its_end(stage):
     browser.quit()
 
 
+def test_who_lost_everything_gets_back_in(stage):
+    browser, home = joined(stage, "vera")
+    if "/sign-in" in browser.current_url:
+        password_in(browser, home, "vera")
+    sign_out(browser)
+    admin, root = admin_at(stage)
+    opened(admin, stage, f"/o/{root}/people?q=vera@")
+    click(admin, admin.find_element(By.CSS_SELECTOR, "main tbody th a"))
+    send(admin, "Make the link")
+    says(admin, "It is shown this one time only")
+    shoot(admin, "reset-made")
+    by_admin = re.search(r"https?://\S+/reset\S+", main_text(admin)).group(0)
+    admin.quit()
+    done = subprocess.run([harness.BINARY, "admin", "reset-link", "VERA@northwind.example", "--data-dir",
+                           stage.parts.folder / "demo"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    by_operator = re.search(r"/reset\?secret=\S+", done.stdout).group(0)
+    browser.get(by_admin.replace("127.0.0.1", "localhost"))
+    says(browser, "For vera@northwind.example")
+    shoot(browser, "reset")
+    send(browser, "Set the password", password="short")
+    says(browser, "12 to 200 characters")
+    send(browser, "Set the password", password="another phrase of the tests")
+    says(browser, "The password is set")
+    for used in (by_admin, stage.url + by_operator):
+        browser.get(used.replace("127.0.0.1", "localhost"))
+        says(browser, "ask for a new one")
+    password_in(browser, home, "vera")
+    assert "/sign-in" in browser.current_url, "the old password is gone"
+    browser.get(home + "/sign-in")
+    send(browser, "Sign in", email="vera@northwind.example", password="another phrase of the tests")
+    assert "/sign-in" not in browser.current_url, main_text(browser)
+    browser.quit()
+
+
 def press(browser, text):
     """Presses a button whose answer comes after the browser has asked its authenticator."""
     button = next(one for one in browser.find_elements(By.CSS_SELECTOR, "main button") if text in one.text)

@@ -422,7 +422,7 @@ pub async fn let_in(cx: &Cx, org: OrgId, user: UserId) -> Result<UserId, Failure
     let inviter = actor_of(&cx.app, &mut tx, cx.user()?).await?;
     let mut becomes = user;
     for (directory, row) in waiting.into_iter().filter(|(_, row)| row.suspended.is_empty()) {
-        scim::check_holder(cx, &mut tx, &row, &inviter).await?;
+        people::check_could_give(cx, &mut tx, row.account, &inviter).await?;
         if becomes == user {
             becomes = row.account;
             idps::move_identities(&mut tx, user, becomes).await?;

@@ -27,6 +27,7 @@ pub mod policies;
 pub mod prices;
 pub mod rating;
 pub mod realms;
+pub mod resets;
 pub mod s3_session;
 pub mod scim;
 pub mod secrets;

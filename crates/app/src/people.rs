@@ -811,7 +811,7 @@ pub(crate) async fn clear_org(cx: &Cx, tx: &mut Tx, org: OrgId) -> Result<(), Fa
 }
 
 /// Every organisation where a user belongs: who changes the account itself needs the right at all of them.
-async fn allow_everywhere(cx: &Cx, action: Action, user: UserId) -> Result<Vec<Membership>, Failure> {
+pub(crate) async fn allow_everywhere(cx: &Cx, action: Action, user: UserId) -> Result<Vec<Membership>, Failure> {
     sees(cx, user).await?;
     let mut tx = cx.app.store.read(&cx.own()).await?;
     let places = memberships::of_user(&mut tx, user).await?;
@@ -827,13 +827,28 @@ async fn allow_everywhere(cx: &Cx, action: Action, user: UserId) -> Result<Vec<M
     Ok(places)
 }
 
-/// Whoever shuts or suspends an account takes away all that it was given: he must be able to give it.
-async fn check_taking_all(cx: &Cx, tx: &mut Tx, user: UserId) -> Result<(), Failure> {
+/// All that a user was given, himself and through groups.
+pub(crate) async fn all_held(tx: &mut Tx, user: UserId) -> Result<Vec<Held>, Failure> {
     let mut all = bindings::of_user(tx, user).await?;
     for (group, _) in groups::of_user(tx, user).await? {
         all.extend(bindings::of_group(tx, group.id).await?);
     }
-    for held in all {
+    Ok(all)
+}
+
+/// Refuses when somebody could not give all that a user has.
+pub(crate) async fn check_could_give(cx: &Cx, tx: &mut Tx, user: UserId, giver: &Actor) -> Result<(), Failure> {
+    for held in all_held(tx, user).await? {
+        let (allows, denies) = policies::rights_of(tx, held.policy, held.scope).await?;
+        let place = store::orgs::place(tx, held.scope).await?;
+        check_reach(Some(giver), allows | denies, held.propagate, &place, &cx.now())?;
+    }
+    Ok(())
+}
+
+/// Whoever shuts or suspends an account takes away all that it was given: he must be able to give it.
+async fn check_taking_all(cx: &Cx, tx: &mut Tx, user: UserId) -> Result<(), Failure> {
+    for held in all_held(tx, user).await? {
         check_giving(cx, tx, held.policy, held.propagate, held.scope).await?;
     }
     Ok(())

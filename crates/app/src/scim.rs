@@ -24,7 +24,7 @@ use store::tokens::Token;
 use store::users::User;
 use store::{Tx, epoch, memberships};
 
-pub(crate) use joining::{check_holder, merge, put_in_place, take_over, waiting, waiting_for};
+pub(crate) use joining::{merge, put_in_place, take_over, waiting, waiting_for};
 
 /// What faces need of the wire form.
 pub use identity::scim::{BODY_BYTES_MAX, MEDIA_TYPE, ScimError};

@@ -100,6 +100,12 @@ pub async fn delete(tx: &mut Tx, user: UserId, factor: FactorId) -> Result<u64, 
     tx.execute(sql, params![user, factor]).await
 }
 
+/// Removes all of a user; says how many there were.
+pub async fn delete_of(tx: &mut Tx, user: UserId) -> Result<u64, StoreError> {
+    let sql = scoped!("delete from second_factor where realm_id = $1 and user_id = $2");
+    tx.execute(sql, params![user]).await
+}
+
 /// Removes what its owner began to set up and never confirmed.
 pub async fn delete_unconfirmed(tx: &mut Tx, user: UserId) -> Result<u64, StoreError> {
     let sql = scoped!("delete from second_factor where realm_id = $1 and user_id = $2 and confirmed = 0");

@@ -123,11 +123,22 @@ pub struct PeopleQuestion {
 pub const PEOPLE_MAX: usize = 1_001;
 
 impl PeopleQuestion {
-    /// The search as a pattern of `like`, whose own signs are escaped.
-    fn pattern(&self) -> String {
-        let text = self.search.trim().to_lowercase();
-        format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"))
+    /// Compared here, not by the engine: each has its own idea of upper and lower case.
+    fn fits(&self, user: &Named) -> bool {
+        let search = self.search.trim().to_lowercase();
+        user.email_key.contains(&search) || user.name.to_lowercase().contains(&search)
     }
+
+    fn limit(&self) -> usize {
+        if self.limit == 0 { PEOPLE_MAX } else { self.limit.min(PEOPLE_MAX) }
+    }
+}
+
+/// A user, his name, and what orders him.
+struct Named {
+    id: UserId,
+    name: String,
+    email_key: String,
 }
 
 /// People and services that belong to `org` or to something below it, by address: one page of them.
@@ -136,37 +147,67 @@ pub async fn below(tx: &mut Tx, org: OrgId, question: &PeopleQuestion) -> Result
         Some(user) => get(tx, user).await?.key(),
         None => String::new(),
     };
-    let limit = if question.limit == 0 { PEOPLE_MAX } else { question.limit.min(PEOPLE_MAX) };
+    if question.search.trim().is_empty() {
+        return page_below(tx, org, &after, question.limit()).await;
+    }
+    let mut found = Vec::new();
+    let fits = |user: &Named| user.email_key > after && question.fits(user);
+    for user in named_below(tx, org).await?.into_iter().filter(fits).take(question.limit()) {
+        found.push(get(tx, user.id).await?);
+    }
+    Ok(found)
+}
+
+async fn page_below(tx: &mut Tx, org: OrgId, after: &str, limit: usize) -> Result<Vec<User>, StoreError> {
     let sql = scoped!(
         "select u.user_id, u.home_org_id, u.email, u.display_name, u.password_hash, u.state, u.created_us, u.kind,
                 u.description
            from user_account u
           where u.realm_id = $1 and u.email_key > $3
-            and (lower(u.display_name) like $4 escape '\\' or u.email_key like $4 escape '\\')
             and exists (select 1
                           from membership m
                           join org_above a on a.realm_id = m.realm_id and a.org_id = m.org_id
                          where m.realm_id = u.realm_id and m.user_id = u.user_id and a.ancestor_id = $2)
           order by u.email_key
-          limit $5"
+          limit $4"
     );
     let limit = i64::try_from(limit).expect("a page is small");
-    tx.fetch_all(sql, params![org, after, question.pattern(), limit], from_row).await
+    tx.fetch_all(sql, params![org, after, limit], from_row).await
+}
+
+async fn named_below(tx: &mut Tx, org: OrgId) -> Result<Vec<Named>, StoreError> {
+    let sql = scoped!(
+        "select u.user_id, u.display_name, u.email_key
+           from user_account u
+          where u.realm_id = $1
+            and exists (select 1
+                          from membership m
+                          join org_above a on a.realm_id = m.realm_id and a.org_id = m.org_id
+                         where m.realm_id = u.realm_id and m.user_id = u.user_id and a.ancestor_id = $2)
+          order by u.email_key"
+    );
+    tx.fetch_all(sql, params![org], |row| {
+        Ok(Named { id: row.parsed("user_id")?, name: row.text("display_name")?, email_key: row.text("email_key")? })
+    })
+    .await
 }
 
 /// How many [`below`] finds on all pages.
 pub async fn count_below(tx: &mut Tx, org: OrgId, question: &PeopleQuestion) -> Result<i64, StoreError> {
+    if !question.search.trim().is_empty() {
+        let found = named_below(tx, org).await?.iter().filter(|user| question.fits(user)).count();
+        return Ok(i64::try_from(found).expect("a tree has fewer people"));
+    }
     let sql = scoped!(
         "select count(*) as people
            from user_account u
           where u.realm_id = $1
-            and (lower(u.display_name) like $3 escape '\\' or u.email_key like $3 escape '\\')
             and exists (select 1
                           from membership m
                           join org_above a on a.realm_id = m.realm_id and a.org_id = m.org_id
                          where m.realm_id = u.realm_id and m.user_id = u.user_id and a.ancestor_id = $2)"
     );
-    tx.fetch_one("user", sql, params![org, question.pattern()], |row| row.int("people")).await
+    tx.fetch_one("user", sql, params![org], |row| row.int("people")).await
 }
 
 /// Whether a user belongs to `org` or to something below it.
@@ -183,17 +224,7 @@ pub async fn is_below(tx: &mut Tx, user: UserId, org: OrgId) -> Result<bool, Sto
 
 /// Ids and names of people and services that belong to `org` or to something below it, by address.
 pub async fn names_below(tx: &mut Tx, org: OrgId) -> Result<Vec<(UserId, String)>, StoreError> {
-    let sql = scoped!(
-        "select u.user_id, u.display_name
-           from user_account u
-          where u.realm_id = $1
-            and exists (select 1
-                          from membership m
-                          join org_above a on a.realm_id = m.realm_id and a.org_id = m.org_id
-                         where m.realm_id = u.realm_id and m.user_id = u.user_id and a.ancestor_id = $2)
-          order by u.email_key"
-    );
-    tx.fetch_all(sql, params![org], |row| Ok((row.parsed("user_id")?, row.text("display_name")?))).await
+    Ok(named_below(tx, org).await?.into_iter().map(|user| (user.id, user.name)).collect())
 }
 
 /// Services that belong to `org` or to something below it, by name.

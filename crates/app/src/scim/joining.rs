@@ -9,8 +9,7 @@
 use super::{Refused, taken};
 use crate::cx::{Cx, actor_of};
 use crate::failure::Failure;
-use crate::{admins, audit, people, policies};
-use access::Actor;
+use crate::{admins, audit, people};
 use base::{OrgId, UserId};
 use store::idps::Idp;
 use store::invitations::Invitation;
@@ -102,21 +101,7 @@ async fn check_inviter(cx: &Cx, tx: &mut Tx, row: &UserRow, invitation: &Invitat
         return Ok(());
     }
     let inviter = actor_of(&cx.app, tx, invitation.invited_by).await?;
-    check_holder(cx, tx, row, &inviter).await
-}
-
-/// Refuses somebody who could not give what a waiting account was given.
-pub(crate) async fn check_holder(cx: &Cx, tx: &mut Tx, row: &UserRow, inviter: &Actor) -> Result<(), Failure> {
-    let mut held = bindings::of_user(tx, row.account).await?;
-    for (group, _) in groups::of_user(tx, row.account).await? {
-        held.extend(bindings::of_group(tx, group.id).await?);
-    }
-    for held in held {
-        let (allows, denies) = policies::rights_of(tx, held.policy, held.scope).await?;
-        let place = store::orgs::place(tx, held.scope).await?;
-        people::check_reach(Some(inviter), allows | denies, held.propagate, &place, &cx.now())?;
-    }
-    Ok(())
+    people::check_could_give(cx, tx, row.account, &inviter).await
 }
 
 /// Gives a waiting account to the person who accepted an invitation: from now on it is his.

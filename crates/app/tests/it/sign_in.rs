@@ -13,7 +13,7 @@ use app::sign_in::{
     Begun, Proof, begin, finish_with_code, finish_with_passkey, prove, sign_in_by_passkey, sign_in_with,
 };
 use app::sso::{self, Finished};
-use app::{Origin, groups};
+use app::{Origin, groups, resets};
 use base::GroupId;
 use bytes::Bytes;
 use ciborium::Value as Cbor;
@@ -179,6 +179,9 @@ on_both_engines!(
     a_copied_passkey_is_an_alarm,
     the_last_factor_stays_where_one_is_required,
     switched_off_factors_are_not_offered,
+    a_link_brings_somebody_back_in,
+    a_link_is_made_by_who_could_be_the_person,
+    the_operator_brings_everybody_back_in,
     t50_a_provider_gives_nothing_above_itself,
     t51_an_unverified_address_links_nobody,
     t52_a_sync_takes_only_what_came_by_sign_in,
@@ -402,6 +405,96 @@ async fn the_last_factor_stays_where_one_is_required(bench: Bench) {
     let signed_in = bench.live(&added.secret).await.unwrap();
     factors::remove(&signed_in.cx, app).await.unwrap();
     assert_eq!(bench.audited(bench.red, "factor.remove").await, 1);
+}
+
+const NEW: &str = "a quite new password";
+
+async fn a_link_brings_somebody_back_in(bench: Bench) {
+    let (added, _, ann) = bench.ann_with_app().await;
+    let (token, _) = {
+        let cx = &bench.live(&added.secret).await.unwrap().cx;
+        let (token, secret) = tokens::create(cx, NewToken::whole("laptop", 30)).await.unwrap();
+        (secret, token)
+    };
+    let (first, second) = {
+        let admin = bench.admin().await;
+        (resets::begin(&admin, ann).await.unwrap(), resets::begin(&admin, ann).await.unwrap())
+    };
+    assert_eq!((first.email.as_str(), first.expires_us), (EMAIL, bench.world_now() + 86_400_000_000));
+    assert_eq!(resets::look(&bench.app, &first.secret).await.unwrap(), EMAIL);
+    // A bad password is named and the link is still good; so is the old way in.
+    let bad = resets::finish(&bench.app, &first.secret, "short").await.unwrap_err();
+    assert_eq!((bad.kind, bad.field.as_str()), (Kind::Invalid, "password"));
+    assert!(bench.live(&added.secret).await.is_ok());
+    resets::finish(&bench.app, &first.secret, NEW).await.unwrap();
+    assert!(bench.live(&added.secret).await.is_err(), "sessions have ended");
+    assert!(sign_in(&bench.app, EMAIL, PASSWORD).await.is_err());
+    let (_, back) = sign_in(&bench.app, EMAIL, NEW).await.unwrap();
+    assert!(factors::mine(&back.cx).await.unwrap().factors.is_empty(), "the lost phone is forgotten");
+    assert!(by_token(&bench.app, &token, &nowhere()).await.is_ok(), "tokens stay");
+    // Neither it nor one that was made before the new password is good again.
+    for secret in [&first.secret, &second.secret, "rlm_1.nonsense", ""] {
+        assert_eq!(resets::finish(&bench.app, secret, NEW).await.unwrap_err().kind, Kind::Gone, "{secret}");
+        assert_eq!(resets::look(&bench.app, secret).await.unwrap_err().kind, Kind::Gone);
+    }
+    let late = resets::begin(&bench.admin().await, ann).await.unwrap();
+    bench.wait(86_400_000_000);
+    assert_eq!(resets::finish(&bench.app, &late.secret, NEW).await.unwrap_err().kind, Kind::Gone);
+    assert_eq!(
+        (bench.audited(bench.red, "user.reset_link").await, bench.audited(bench.red, "user.reset").await),
+        (3, 1)
+    );
+}
+
+async fn a_link_is_made_by_who_could_be_the_person(bench: Bench) {
+    let (head, head_id) = bench.person(bench.red, "head", Builtin::OrganizationAdmin).await;
+    let (_, boss) = bench.person(bench.customer, "boss", Builtin::OrganizationAdmin).await;
+    let (_, second) = bench.person(bench.red, "second", Builtin::OrganizationAdmin).await;
+    let (member, ann) = bench.person(bench.red, "ann", Builtin::Member).await;
+    people::add_member(&bench.admin().await, bench.red, boss, PolicyRef::Builtin(Builtin::Member)).await.unwrap();
+    let kind = async |cx: &Cx, user| resets::begin(cx, user).await.map(drop).unwrap_err().kind;
+    assert_eq!(kind(&head, boss).await, Kind::Forbidden, "he belongs to the customer too");
+    assert_eq!(kind(&head, bench.cx.user().unwrap()).await, Kind::NotFound);
+    assert_eq!(kind(&member, head_id).await, Kind::NotFound, "who may not see people learns nothing");
+    assert_eq!(kind(&head, head_id).await, Kind::Conflict, "one's own is changed on one's own page");
+    let service = tokens::create_service(&head, bench.red, "Exporter", "").await.unwrap().id;
+    assert_eq!(kind(&head, service).await, Kind::Conflict);
+    let link = resets::begin(&head, ann).await.unwrap();
+    people::set_suspended(&head, ann, true).await.unwrap();
+    assert_eq!(kind(&head, ann).await, Kind::Conflict, "a suspended account is no way in");
+    assert_eq!(resets::finish(&bench.app, &link.secret, NEW).await.unwrap_err().kind, Kind::Gone);
+    people::set_suspended(&head, ann, false).await.unwrap();
+    bench.wait(16 * MINUTE_US);
+    assert_eq!(kind(&head, ann).await, Kind::StepUp);
+    // Who made the link and is admin no more has made none.
+    let link = resets::begin(&bench.fresh(head_id).await, ann).await.unwrap();
+    people::remove(&bench.fresh(second).await, bench.red, head_id).await.unwrap();
+    assert_eq!(resets::finish(&bench.app, &link.secret, NEW).await.unwrap_err().kind, Kind::Gone);
+    // And what the person was given since, the maker must be able to give as well.
+    let link = resets::begin(&bench.fresh(second).await, ann).await.unwrap();
+    let more = people::add_member(&bench.admin().await, bench.customer, ann, PolicyRef::ADMIN).await;
+    more.unwrap();
+    assert_eq!(resets::finish(&bench.app, &link.secret, NEW).await.unwrap_err().kind, Kind::Gone);
+    assert!(sign_in(&bench.app, EMAIL, PASSWORD).await.is_ok(), "nothing has changed");
+}
+
+async fn the_operator_brings_everybody_back_in(bench: Bench) {
+    // The only admin of the tree, who has lost everything; the same address is known in another tree.
+    let foreign = realm(&bench.app, "admin2@example.com").await;
+    people::add(&foreign, foreign.realm.root(), "admin@example.com", "A", PolicyRef::ADMIN, Some(PASSWORD))
+        .await
+        .unwrap();
+    let store = Store::open(&bench.url).await.unwrap();
+    let world = bench.world.as_ref();
+    let make = async |email: &str, home| resets::begin_by_operator(&store, world, email, home).await;
+    let both = make("admin@example.com", None).await.unwrap_err();
+    assert!(both.kind == Kind::Conflict && both.text.contains(&bench.cx.realm.root().to_string()), "{both}");
+    assert_eq!(make("nobody@example.com", None).await.unwrap_err().kind, Kind::NotFound);
+    let link = make("admin@example.com", Some(bench.cx.realm.root())).await.unwrap();
+    assert_eq!(resets::finish(&bench.app, &link.secret, NEW).await.unwrap(), bench.cx.realm);
+    assert_eq!(sign_in(&bench.app, "admin@example.com", NEW).await.unwrap().1.cx.realm, bench.cx.realm);
+    assert_eq!(sign_in(&bench.app, "admin@example.com", PASSWORD).await.unwrap().1.cx.realm, foreign.realm);
+    assert!(audit::verify(&bench.admin().await).await.unwrap().is_ok(), "the chain holds");
 }
 
 async fn switched_off_factors_are_not_offered(bench: Bench) {

@@ -572,6 +572,11 @@ pub(crate) enum UserVerb {
         #[arg(long)]
         everywhere: bool,
     },
+    /// Make a link for somebody who lost his password or second factors: good once, for a day, shown once.
+    Reset {
+        /// The user's id.
+        user: String,
+    },
     /// Shut an account for good.
     Shut {
         /// The user's id.

@@ -22,6 +22,7 @@ const INVITATIONS: [Column; 6] = [
     ("EXPIRES", "/expires_at"),
     ("SECRET", "/secret"),
 ];
+const RESETS: [Column; 3] = [("EMAIL", "/email"), ("LINK", "/path"), ("UNTIL", "/expires_at")];
 const GROUPS: [Column; 5] =
     [("ID", "/id"), ("NAME", "/name"), ("ORG", "/org"), ("SOURCE", "/source"), ("MEMBERS", "/members")];
 const POLICIES: [Column; 5] =
@@ -52,6 +53,10 @@ pub(super) async fn user(session: Session, verb: UserVerb) -> Result<u8, Exit> {
         UserVerb::Rename { user, name } => {
             let call = Call::patch(format!("/v1/users/{}", encode(&user)), &json!({ "name": name }));
             session.quietly(call, "The name is changed.").await
+        }
+        UserVerb::Reset { user } => {
+            let call = Call::post(format!("/v1/users/{}/reset-link", encode(&user)), &json!({}));
+            session.change(call, &RESETS).await
         }
         UserVerb::Shut { user, confirm } => shut(session, &user, &confirm).await,
         other => user_at(session, other).await,

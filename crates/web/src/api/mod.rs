@@ -156,6 +156,7 @@ routes! {
     GET "/v1/orgs/{org}/costs/csv" tenancy::get_costs_csv,
     GET "/v1/orgs/{org}/margin" tenancy::get_margin,
     PATCH "/v1/users/{user}" tenancy::rename_user,
+    POST "/v1/users/{user}/reset-link" tenancy::make_reset_link,
     GET "/v1/orgs/{org}/invitations" people::list_invitations,
     DELETE "/v1/orgs/{org}/invitations/{invitation}" people::cancel_invitation,
     GET "/v1/orgs/{org}/policies/{policy}" tenancy::get_policy,

@@ -15,7 +15,7 @@ use app::people::{self, NewBinding};
 use app::policies::{self, PolicyChange};
 use app::rows::Holder;
 use app::tokens::{self, NewToken};
-use app::{Failure, costs, groups, sign_in};
+use app::{Failure, costs, groups, resets, sign_in};
 use axum::Json;
 use axum::extract::Path;
 use axum::http::{StatusCode, header};
@@ -760,6 +760,32 @@ pub(super) async fn rename_user(Path(user): Path<String>, change: Change) -> Res
     let body: Named = change.json()?;
     let work = async { Ok(people::rename(change.cx(), user, &body.name).await?) };
     change.once(StatusCode::NO_CONTENT, work).await
+}
+
+/// A link that brings somebody back in.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ResetLink {
+    user: String,
+    email: String,
+    /// Path of the link at the console, with its secret: shown once.
+    path: String,
+    expires_at: String,
+}
+
+/// Makes a link for somebody who lost his password or second factors: good once, for a day, shown once.
+#[utoipa::path(post, path = "/v1/users/{user}/reset-link", responses((status = 201, body = ResetLink)))]
+pub(super) async fn make_reset_link(Path(user): Path<String>, change: Change) -> Result<Response, Refused> {
+    let user: UserId = id(&user, "user")?;
+    let work = async {
+        let made = resets::begin(change.cx(), user).await?;
+        Ok(ResetLink {
+            user: made.user.to_string(),
+            email: made.email,
+            path: format!("/reset?secret={}", made.secret),
+            expires_at: format_instant(made.expires_us),
+        })
+    };
+    change.once(StatusCode::CREATED, work).await
 }
 
 /// Gives a custom policy that can be given at an organisation.

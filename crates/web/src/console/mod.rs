@@ -35,6 +35,7 @@ mod policy_edit;
 mod policy_form;
 mod prices;
 mod quarantine;
+mod reset;
 mod second_step;
 mod settings;
 mod sign_in;
@@ -73,6 +74,7 @@ pub fn router() -> Router<Web> {
         .merge(ending::router())
         .merge(people::router())
         .merge(person::router())
+        .merge(reset::router())
         .merge(groups::router())
         .merge(policies::router())
         .merge(policy_edit::router())

@@ -40,6 +40,7 @@ struct Rights {
     bind: bool,
     suspend: bool,
     remove: bool,
+    reset: bool,
 }
 
 #[derive(Template)]
@@ -101,6 +102,10 @@ async fn person_page(
         bind: may(cx, Action::PolicyBind, org.id).await,
         suspend: may(cx, Action::UserSuspend, org.id).await,
         remove: may(cx, Action::UserRemove, org.id).await,
+        // A service has no password, and one's own is changed on its own page.
+        reset: found.user.kind == "human"
+            && found.user.id != visitor.0.user.id
+            && may(cx, Action::UserUpdate, org.id).await,
     };
     let base = format!("/o/{}/people/{user}", org.id);
     let here = found.memberships.iter().find(|(place, ..)| *place == org.id);
@@ -167,6 +172,12 @@ async fn dies(cx: &Cx, org: OrgId, user: UserId) -> Vec<String> {
         found.extend(live.map(|key| format!("S3 key {} ({})", key.key_id, key.name)));
     }
     found
+}
+
+/// The person with what was wrong, if it can be mended there.
+pub(super) async fn refused(visitor: &Visitor, org: &Org, user: UserId, failure: Failure) -> Answer {
+    let (status, says) = mendable(failure)?;
+    person_page(visitor, org, user, status, says, Fields::default()).await
 }
 
 /// Back to the person after an act; what can be mended is said there.

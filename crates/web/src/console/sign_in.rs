@@ -46,11 +46,16 @@ struct SignInPage {
 #[serde(default)]
 struct SignInQuery {
     joined: String,
+    reset: String,
 }
 
 async fn sign_in_form(State(web): State<Web>, headers: HeaderMap, Query(query): Query<SignInQuery>) -> Answer {
     let joined = "You have joined. Sign in with your address and your password.";
-    let says = if query.joined.is_empty() { Says::default() } else { Says::good(joined) };
+    let says = match (query.joined.is_empty(), query.reset.is_empty()) {
+        (false, _) => Says::good(joined),
+        (_, false) => Says::good("The password is set. Sign in with it."),
+        _ => Says::default(),
+    };
     sign_in_page(&web, &headers, StatusCode::OK, says, String::new())
 }
 

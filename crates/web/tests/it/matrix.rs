@@ -205,6 +205,7 @@ POST /o/{org}/identity/provider
 POST /o/{org}/move
 POST /o/{org}/people/{user}/policies
 POST /o/{org}/people/{user}/policies/{binding}/take
+POST /o/{org}/people/{user}/reset
 POST /o/{org}/policies/guards
 POST /o/{org}/policies/guards/{guard}/lift
 POST /o/{org}/policies/new
@@ -222,6 +223,7 @@ POST /v1/orgs/{org}/policies
 POST /v1/orgs/{org}/scim-tokens
 POST /v1/orgs/{org}/services
 POST /v1/orgs/{org}/services/{service}/tokens
+POST /v1/users/{user}/reset-link
 PUT /v1/orgs/{org}/break-glass/{user}
 PUT /v1/orgs/{org}/idp
 PUT /v1/orgs/{org}/policies/{policy}";

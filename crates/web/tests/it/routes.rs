@@ -17,7 +17,7 @@ pub struct Route {
 }
 
 /// What anybody may ask: nobody is sent away from here.
-const PUBLIC: [(&str, &str); 12] = [
+const PUBLIC: [(&str, &str); 14] = [
     ("GET", "/v1/openapi.json"),
     ("POST", "/v1/tokens"),
     ("GET", "/sign-in"),
@@ -30,6 +30,8 @@ const PUBLIC: [(&str, &str); 12] = [
     ("POST", "/sign-in/second"),
     ("GET", "/join"),
     ("POST", "/join"),
+    ("GET", "/reset"),
+    ("POST", "/reset"),
 ];
 
 impl Route {
