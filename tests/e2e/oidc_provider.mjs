@@ -14,7 +14,7 @@ if (!port || !redirectUri) throw new Error("usage: oidc_provider.mjs PORT REDIRE
 URL.parse ??= (text, base) => (URL.canParse(text, base) ? new URL(text, base) : null);
 const from = modules ? createRequire(join(modules, "package.json")) : createRequire(import.meta.url);
 const { Provider } = await import(pathToFileURL(from.resolve("oidc-provider")).href);
-const issuer = `http://127.0.0.1:${port}`;
+const issuer = `http://localhost:${port}`; // Another site than 127.0.0.1: cookies must bear the way there and back.
 
 const people = {
   ann: { email: "ann@example.com", email_verified: true, name: "Ann Example", groups: ["staff", "cloud-admins"] },

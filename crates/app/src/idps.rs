@@ -263,14 +263,27 @@ pub(crate) async fn check_works(tx: &mut Tx, user: &User) -> Result<(), Failure>
 /// emergencies are let through.
 pub(crate) async fn check_password_allowed(app: &Arc<App>, realm: RealmId, user: &User) -> Result<(), Failure> {
     let mut tx = app.store.read(&decide_job(realm, realm.root())).await?;
-    let serving = idps::serving(&mut tx, user.home_org).await?;
-    let Some(idp) = serving.filter(|idp| idp.state == "active" && idp.settings.enforced) else { return Ok(()) };
+    let Some(idp) = requiring(&mut tx, user.home_org).await? else { return Ok(()) };
     if users::is_break_glass(&mut tx, user.id).await? {
         return Ok(());
     }
+    let serving = idps::serving(&mut tx, user.home_org).await?.filter(|idp| idp.state == "active");
+    let idp = serving.unwrap_or(idp); // It is sent to the nearest one.
     let text =
         format!("your organisation lets people in by {} only: choose \"Sign in with your organisation\"", idp.name);
     Err(Failure::new(Kind::Unauthenticated, text).coded("sso_required"))
+}
+
+/// The nearest provider at an organisation or above it that is required. One nearer by that is not takes nothing
+/// away from what is required above.
+async fn requiring(tx: &mut Tx, org: OrgId) -> Result<Option<Idp>, Failure> {
+    for place in store::orgs::path(tx, org).await?.into_iter().rev() {
+        let idp = idps::at_org(tx, place).await?;
+        if let Some(idp) = idp.filter(|idp| idp.state == "active" && idp.settings.enforced) {
+            return Ok(Some(idp));
+        }
+    }
+    Ok(None)
 }
 
 /// An admin of the highest organisation, and how he stands to emergencies.

@@ -1008,6 +1008,21 @@ async fn enforced_sign_in_leaves_a_way_back(bench: Bench) {
     let shut = sign_in(&bench.app, EMAIL, PASSWORD).await.map(drop).unwrap_err();
     assert_eq!(shut.code, Some("sso_required"));
     assert_eq!(begin(&bench.app, EMAIL, "wrong", &nowhere()).await.map(drop).unwrap_err().code, None);
+    // A provider of one's own below, required or not or off, opens no door that is shut above.
+    for active in [true, false] {
+        let own = NewIdp {
+            name: "Red's".into(),
+            issuer: "http://127.0.0.1:1".into(),
+            client_id: "meterhouse".into(),
+            client_secret: None,
+            settings: IdpSettings::default(),
+            active,
+        };
+        idps::put(&bench.boss().await, bench.red, own).await.unwrap();
+        let shut = sign_in(&bench.app, EMAIL, PASSWORD).await.map(drop).unwrap_err();
+        assert_eq!((shut.code, shut.text.contains("Red's")), (Some("sso_required"), active), "{}", shut.text);
+    }
+    idps::delete(&bench.boss().await, bench.red).await.unwrap();
     whole(provider.sign_in(&bench, EMAIL, ann_says(json!({}))).await);
     assert!(sign_in(&bench.app, "admin@example.com", PASSWORD).await.is_ok(), "above it nothing changes");
     // At the top it wants an account for emergencies first.
