@@ -190,6 +190,9 @@ pub async fn finish(app: &Arc<App>, secret: &str, password: &str) -> Result<Real
 
 /// Whether the maker could make the link once more.
 async fn check_maker(cx: &Cx, tx: &mut Tx, user: UserId, maker: UserId) -> Result<(), Failure> {
+    if users::is_break_glass(tx, user).await? {
+        return Err(gone()); // Marked since: only the operator brings him back.
+    }
     let maker = actor_of(&cx.app, tx, maker).await?;
     let now = Context { now_us: cx.now_us(), proved_us: Some(cx.now_us()), ..Context::default() };
     for membership in memberships::of_user(tx, user).await? {

@@ -184,7 +184,8 @@ struct ProveForm {
 
 /// Only a page of this site is gone to afterwards.
 pub(super) fn own_page(next: &str) -> String {
-    let plain = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n', ':']);
+    let odd = |c: char| c.is_control() || c == '\\' || c == ':';
+    let plain = next.starts_with('/') && !next.starts_with("//") && !next.contains(odd);
     if plain { next.to_owned() } else { "/".to_owned() }
 }
 
