@@ -257,11 +257,15 @@ fn keep<K: Ord, V>(memory: &Memory<K, V>, key: K, epoch: Option<i64>, value: &Ar
     memory.insert(key, (epoch, value.clone()));
 }
 
-/// The actor that a user is at this moment.
+/// The actor that a user is at this moment. A transaction that writes reads him anew and leaves nothing behind: it
+/// may have a new epoch that never comes true, and another one with the same number would be taken for it.
 ///
 /// # Errors
 /// [`Failure`].
 pub(crate) async fn actor_of(app: &App, tx: &mut store::Tx, user: UserId) -> Result<Arc<Actor>, Failure> {
+    if tx.writes() {
+        return Ok(Arc::new(actors::load(tx, user).await?));
+    }
     let (key, now) = ((tx.realm(), user), epoch::get(tx).await?);
     if let Some(actor) = look_up(&app.known.actors, &key, now) {
         return Ok(actor);

@@ -95,7 +95,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn write(&self, grant: &Grant) -> Result<Tx, StoreError> {
-        let mut tx = self.begin(grant.realm(), self.begin_write()).await?;
+        let mut tx = self.begin(grant.realm(), self.begin_write()).await?.writing();
         tx.execute(
             scoped!(
                 "insert into org_lock (realm_id, org_id, version)

@@ -229,11 +229,22 @@ pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> String {
 pub struct Tx {
     inner: sqlx::Transaction<'static, sqlx::Any>,
     realm: RealmId,
+    writes: bool,
 }
 
 impl Tx {
     pub(crate) fn new(inner: sqlx::Transaction<'static, sqlx::Any>, realm: RealmId) -> Self {
-        Self { inner, realm }
+        Self { inner, realm, writes: false }
+    }
+
+    pub(crate) fn writing(self) -> Self {
+        Self { writes: true, ..self }
+    }
+
+    /// Whether it was opened to write. What it reads may never come true: nobody else must be told.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        self.writes
     }
 
     /// The realm that every statement of this transaction is bound to.
