@@ -240,8 +240,14 @@ async fn late_differences(
             if paper.is_some_and(|paper| paper.currency != edge.agreement.book.currency) {
                 continue; // Differences are never added up across currencies.
             }
-            let found = differences(cx, &earlier.tree, &edge, paper).await?;
-            late.entry(edge.buyer.id).or_default().extend(found);
+            match differences(cx, &earlier.tree, &edge, paper).await {
+                Ok(found) => late.entry(edge.buyer.id).or_default().extend(found),
+                Err(failure) if failure.kind == Kind::Internal => {
+                    let reason = format!("late usage of {name} cannot be billed: {failure}");
+                    failed.push(FailedEdge { reason, ..FailedEdge::new(&edge.buyer, &failure) });
+                }
+                Err(failure) => return Err(failure),
+            }
         }
     }
     Ok(late)

@@ -4,6 +4,7 @@
 use crate::cx::Cx;
 use crate::failure::{Failure, Kind};
 use crate::{audit, secrets};
+use access::tree::OrgState;
 use access::{Action, decide_job};
 use base::OrgId;
 use identity::guard::Host;
@@ -124,11 +125,18 @@ async fn of(tx: &mut Tx, org: OrgId, domain: &str) -> Result<Claim, Failure> {
     found.ok_or_else(|| Failure::not_found("domain"))
 }
 
+/// Whether the tree has an organisation that is not deleted.
+async fn is_in_use(tx: &mut Tx, org: OrgId) -> bool {
+    store::orgs::get(tx, org).await.is_ok_and(|found| found.state != OrgState::Deleted)
+}
+
 /// Takes the operator's word, given at the machine itself, that a domain belongs to whoever claims it. Trees do not
-/// know each other: if several claim it, `org` says which claim is meant. Runs beside a server on the same store.
+/// know each other: if several claim it, `org` says which claim is meant. Named, it also takes the place of somebody
+/// else in its tree who claims the domain and never showed that it is his. Runs beside a server on the same store.
 ///
 /// # Errors
-/// [`Kind::NotFound`] when nobody, or `org` not, claims it; [`Kind::Conflict`] with the claims when there are several.
+/// [`Kind::NotFound`] when nobody claims it; [`Kind::Conflict`] with the claims when there are several, and for a
+/// domain that is another's by proof.
 pub async fn verify_by_operator(
     store: &Store,
     now_us: i64,
@@ -139,8 +147,11 @@ pub async fn verify_by_operator(
     let mut found = Vec::new();
     for (realm, _) in across::realms(store).await? {
         let mut tx = store.read(&decide_job(realm, realm.root())).await?;
-        let claim = domains::get(&mut tx, &domain).await?;
-        found.extend(claim.filter(|claim| org.is_none_or(|org| claim.org == org)).map(|claim| (realm, claim)));
+        let Some(claim) = domains::get(&mut tx, &domain).await? else { continue };
+        match org {
+            Some(org) if claim.org != org && !is_in_use(&mut tx, org).await => {}
+            _ => found.push((realm, claim)),
+        }
     }
     let (realm, claim) = match found.as_slice() {
         [] => return Err(Failure::new(Kind::NotFound, format!("domain: nobody claims {domain:?}; they do so first"))),
@@ -151,10 +162,20 @@ pub async fn verify_by_operator(
             return Err(Failure::conflict(text));
         }
     };
-    let mut tx = store.write(&decide_job(realm, claim.org)).await?;
+    let mut tx = store.write(&decide_job(realm, realm.root())).await?;
     epoch::bump(&mut tx).await?;
-    if domains::get(&mut tx, &domain).await?.is_none_or(|now| now.org != claim.org) {
-        return Err(Failure::not_found("domain"));
+    let standing = domains::get(&mut tx, &domain).await?.filter(|now| now.org == claim.org);
+    let mut claim = standing.ok_or_else(|| Failure::not_found("domain"))?;
+    if let Some(org) = org.filter(|org| *org != claim.org) {
+        if claim.verified_us.is_some() {
+            let text = format!("domain: {domain:?} is verified for {}; it is released there first", claim.org);
+            return Err(Failure::conflict(text));
+        }
+        domains::delete(&mut tx, claim.org, &domain).await?;
+        let detail = serde_json::json!({ "reason": "the operator vouched for another organisation" });
+        audit::note_of_operator(&mut tx, now_us, claim.org, ("domain.lapse", &domain), detail).await?;
+        claim.org = org;
+        domains::insert(&mut tx, &claim).await?;
     }
     domains::verify(&mut tx, &domain, now_us).await?;
     let detail = serde_json::json!({ "how": "operator" });

@@ -11,7 +11,7 @@ use store::groups::{self, Group};
 use store::{Tx, bindings, epoch, memberships, users};
 
 /// Members of one group at most.
-const MEMBERS_MAX: usize = 10_000;
+pub(crate) const MEMBERS_MAX: usize = 10_000;
 
 /// A group with its people and what they get by it.
 #[derive(Debug, Clone, Serialize)]

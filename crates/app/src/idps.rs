@@ -2,6 +2,7 @@
 
 use crate::cx::{App, Cx, actor_of};
 use crate::failure::{Failure, Kind};
+use crate::sso::covers;
 use crate::{admins, audit, orgs, people, scim};
 use access::admins::keeps_admin;
 use access::{Action, PolicyRef, Propagate, decide_job};
@@ -263,8 +264,8 @@ pub(crate) async fn check_works(tx: &mut Tx, user: &User) -> Result<(), Failure>
 /// emergencies are let through.
 pub(crate) async fn check_password_allowed(app: &Arc<App>, realm: RealmId, user: &User) -> Result<(), Failure> {
     let mut tx = app.store.read(&decide_job(realm, realm.root())).await?;
-    let Some(idp) = requiring(&mut tx, user.home_org).await? else { return Ok(()) };
-    if users::is_break_glass(&mut tx, user.id).await? {
+    let Some(idp) = requiring(&mut tx, user).await? else { return Ok(()) };
+    if is_for_emergencies(&mut tx, realm.root(), user.id, app.now_us()).await? {
         return Ok(());
     }
     let serving = idps::serving(&mut tx, user.home_org).await?.filter(|idp| idp.state == "active");
@@ -274,16 +275,26 @@ pub(crate) async fn check_password_allowed(app: &Arc<App>, realm: RealmId, user:
     Err(Failure::new(Kind::Unauthenticated, text).coded("sso_required"))
 }
 
-/// The nearest provider at an organisation or above it that is required. One nearer by that is not takes nothing
-/// away from what is required above.
-async fn requiring(tx: &mut Tx, org: OrgId) -> Result<Option<Idp>, Failure> {
-    for place in store::orgs::path(tx, org).await?.into_iter().rev() {
+/// The nearest provider at somebody's home or above it that is required. One nearer by that is not takes nothing
+/// away from what is required above; one that may not let him in, since he has something outside of what it
+/// serves, does not count.
+async fn requiring(tx: &mut Tx, user: &User) -> Result<Option<Idp>, Failure> {
+    for place in store::orgs::path(tx, user.home_org).await?.into_iter().rev() {
         let idp = idps::at_org(tx, place).await?;
-        if let Some(idp) = idp.filter(|idp| idp.state == "active" && idp.settings.enforced) {
+        if let Some(idp) = idp.filter(|idp| idp.state == "active" && idp.settings.enforced)
+            && covers(tx, &idp, user.id).await?
+        {
             return Ok(Some(idp));
         }
     }
     Ok(None)
+}
+
+/// Whether somebody is marked for emergencies, and still an admin of the highest organisation: the mark alone
+/// opens nothing.
+pub(crate) async fn is_for_emergencies(tx: &mut Tx, root: OrgId, user: UserId, now_us: i64) -> Result<bool, Failure> {
+    let is_marked = users::is_break_glass(tx, user).await?;
+    Ok(is_marked && bindings::admins(tx, root).await?.iter().any(|admin| admin.user == user && admin.counts_at(now_us)))
 }
 
 /// An admin of the highest organisation, and how he stands to emergencies.
@@ -436,6 +447,9 @@ pub async fn let_in(cx: &Cx, org: OrgId, user: UserId) -> Result<UserId, Failure
     let mut becomes = user;
     for (directory, row) in waiting.into_iter().filter(|(_, row)| row.suspended.is_empty()) {
         people::check_could_give(cx, &mut tx, row.account, &inviter).await?;
+        for held in people::all_held(&mut tx, row.account).await? {
+            people::check_giving_now(cx, &mut tx, held.policy, held.propagate, held.scope).await?;
+        }
         if becomes == user {
             becomes = row.account;
             idps::move_identities(&mut tx, user, becomes).await?;

@@ -789,8 +789,13 @@ async fn rehome(tx: &mut Tx, user: UserId, left: OrgId) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Takes everybody out of an organisation that is buried. Who belongs nowhere else is shut out for good.
+/// Takes everybody out of an organisation that is buried. Who belongs nowhere else is shut out for good. Its
+/// provider and its domains go as well: they may belong to another organisation next.
 pub(crate) async fn clear_org(cx: &Cx, tx: &mut Tx, org: OrgId) -> Result<(), Failure> {
+    if let Some(idp) = store::idps::at_org(tx, org).await? {
+        store::idps::delete(tx, idp.id).await?;
+    }
+    store::domains::delete_at(tx, org).await?;
     for membership in memberships::at_org(tx, org).await? {
         let user = membership.user;
         memberships::delete(tx, user, org).await?;
@@ -854,6 +859,14 @@ async fn check_taking_all(cx: &Cx, tx: &mut Tx, user: UserId) -> Result<(), Fail
     Ok(())
 }
 
+/// Who waits is let in or turned away, and nothing else.
+fn check_not_waiting(account: &User) -> Result<(), Failure> {
+    if account.state == "pending" {
+        return Err(Failure::conflict("this person waits: let him in or turn him away on the page Sign-in"));
+    }
+    Ok(())
+}
+
 /// Suspends an account, or opens it again. Memberships and groups stay; tokens and keys rest.
 ///
 /// # Errors
@@ -875,6 +888,7 @@ pub(crate) async fn set_suspended_in(cx: &Cx, tx: &mut Tx, user: UserId, suspend
     if found.state == "deprovisioned" {
         return Err(Failure::conflict("this account was shut for good"));
     }
+    check_not_waiting(&found)?;
     let places = admins::places_of(tx, user).await?;
     users::set_state(tx, user, if suspended { "suspended" } else { "active" }).await?;
     admins::check_all(tx, &places, cx.now_us()).await?;
@@ -895,6 +909,9 @@ pub async fn set_membership_suspended(cx: &Cx, org: OrgId, user: UserId, suspend
     epoch::bump(&mut tx).await?;
     for held in bindings::at_org(&mut tx, org).await?.into_iter().filter(|held| held.holder == Holder::User(user)) {
         check_giving(cx, &mut tx, held.policy, held.propagate, org).await?;
+    }
+    if memberships::get(&mut tx, user, org).await?.is_some() {
+        check_not_waiting(&users::get(&mut tx, user).await?)?;
     }
     let state = if suspended { "suspended" } else { "active" };
     if memberships::set_state(&mut tx, user, org, state).await? == 0 {

@@ -49,6 +49,11 @@ impl FailedEdge {
         Self::because(buyer, failure.to_string())
     }
 
+    /// One that pays by prices of an edge that failed.
+    fn below(buyer: &Org, above: &str) -> Self {
+        Self::because(buyer, format!("the prices of {above} count here, which failed"))
+    }
+
     fn because(buyer: &Org, reason: String) -> Self {
         Self { org: buyer.id, name: buyer.name.clone(), reason }
     }
@@ -143,12 +148,22 @@ pub async fn rate_below(cx: &Cx, seller: OrgId, month: &str) -> Result<Rated, Fa
     cx.app.lake.seal().await?;
     let watermark = cx.app.lake.watermark().await?;
     let (mut rated, parts) = rate_as_of(cx, seller, month, watermark).await?;
+    let mut lost: BTreeMap<OrgId, String> = BTreeMap::new();
     for (edge, parts_json) in std::mem::take(&mut rated.edges).into_iter().zip(parts) {
-        match keep(cx, &edge, parts_json).await {
-            Ok(()) => rated.edges.push(edge),
-            // Charges that are not kept must not be billed: no paper could be explained by them.
-            Err(failure) => rated.failed.push(FailedEdge::new(&edge.buyer, &failure)),
-        }
+        let above = edge.buyer.parent.and_then(|parent| lost.get(&parent));
+        let failed = match above.filter(|_| edge.agreement.buyer != edge.buyer.id) {
+            Some(name) => FailedEdge::below(&edge.buyer, name),
+            None => match keep(cx, &edge, parts_json).await {
+                Ok(()) => {
+                    rated.edges.push(edge);
+                    continue;
+                }
+                // Charges that are not kept must not be billed: no paper could be explained by them.
+                Err(failure) => FailedEdge::new(&edge.buyer, &failure),
+            },
+        };
+        lost.insert(failed.org, failed.name.clone());
+        rated.failed.push(failed);
     }
     Ok(rated)
 }
@@ -165,10 +180,21 @@ pub(crate) async fn rate_as_of(
     let tree = BilledTree::of_month(&mut tx, seller, month).await?;
     drop(tx);
     // Who closes below the root passes on what he is charged himself: that edge is rated, but not kept.
-    let own = edge_into(cx, &tree, seller, month, watermark).await?;
+    let (mut order, mut unpriced, mut failures) = (Vec::new(), Vec::new(), BTreeMap::new());
+    let own = match edge_into(cx, &tree, seller, month, watermark).await {
+        Err(failure) if matches!(failure.kind, crate::Kind::Internal) => {
+            // Those below with prices of their own are billed all the same. Why it failed is the business of the
+            // organisation above.
+            tracing::error!(%seller, %failure, "what the seller is charged cannot be rated");
+            let reason = "what it is charged itself cannot be rated; the organisation above knows why".to_owned();
+            let own = tree.subtree(seller).into_iter().take(1);
+            failures.extend(own.map(|org| (seller, FailedEdge::because(org, reason.clone()))));
+            None
+        }
+        other => other?,
+    };
     let mut rated: BTreeMap<OrgId, (RatedEdge, String)> =
         own.map(|edge| (seller, (edge, String::new()))).into_iter().collect();
-    let (mut order, mut unpriced, mut failures) = (Vec::new(), Vec::new(), BTreeMap::new());
     for buyer in tree.subtree(seller).into_iter().filter(|org| org.id != seller) {
         let above = buyer.parent.and_then(|parent| rated.get(&parent)).map(|(edge, _)| edge);
         match rate_edge(cx, buyer, month, above, &tree.below(buyer.id), watermark).await {
@@ -178,7 +204,7 @@ pub(crate) async fn rate_as_of(
             }
             Ok(None) => match buyer.parent.and_then(|parent| failures.get(&parent)) {
                 Some(FailedEdge { name, .. }) => {
-                    let failed = FailedEdge::because(buyer, format!("the prices of {name} count here, which failed"));
+                    let failed = FailedEdge::below(buyer, name);
                     failures.insert(buyer.id, failed);
                 }
                 None => unpriced.push(buyer.clone()),

@@ -3,6 +3,7 @@
 
 use crate::cx::{App, Cx, actor_of};
 use crate::failure::{Failure, Kind};
+use crate::idps::is_for_emergencies;
 use crate::people::{allow_everywhere, check_could_give, realm_of};
 use crate::sign_in::check_fresh;
 use crate::{audit, passwords, secrets};
@@ -68,7 +69,7 @@ pub async fn begin(cx: &Cx, user: UserId) -> Result<ResetLink, Failure> {
     let account = users::get(&mut tx, user).await?;
     check_resettable(&account)?;
     check_could_give(cx, &mut tx, user, &maker).await?;
-    if users::is_break_glass(&mut tx, user).await? {
+    if is_for_emergencies(&mut tx, cx.realm.root(), user, cx.now_us()).await? {
         return Err(Failure::conflict("an account for emergencies is brought back by the operator only"));
     }
     let link = insert(&mut tx, cx.app.world.as_ref(), &account, Some(maker.user())).await?;
@@ -190,7 +191,7 @@ pub async fn finish(app: &Arc<App>, secret: &str, password: &str) -> Result<Real
 
 /// Whether the maker could make the link once more.
 async fn check_maker(cx: &Cx, tx: &mut Tx, user: UserId, maker: UserId) -> Result<(), Failure> {
-    if users::is_break_glass(tx, user).await? {
+    if is_for_emergencies(tx, cx.realm.root(), user, cx.now_us()).await? {
         return Err(gone()); // Marked since: only the operator brings him back.
     }
     let maker = actor_of(&cx.app, tx, maker).await?;

@@ -12,6 +12,7 @@ use crate::people::realm_of;
 use crate::sign_in::{Begun, Client, SignedIn, first_proof, renew};
 use crate::{admins, audit, idps, people, scim, secrets};
 use access::decide_job;
+use access::tree::OrgState;
 use base::{GroupId, IdpId, OrgId, RealmId, SessionId, UserId};
 use identity::oidc::{self, Claims, Expected, Groups, KeySet, Login, OidcError, Pkce, Provider, calls};
 use serde::{Deserialize, Serialize};
@@ -223,6 +224,7 @@ pub async fn finish(
     let mut tx = app.store.read(&decide_job(realm, idp.org)).await?;
     let known = stored::user_of(&mut tx, idp.id, &claims.subject).await?;
     let has_factor = factors::standing(&mut tx, signed_in.user.id).await?.has_factor;
+    check_covers(&idp, covers(&mut tx, &idp, signed_in.user.id).await?)?;
     drop(tx);
     if known != Some(signed_in.user.id) || (has_factor && !is_two) {
         return Err(Failure::new(Kind::Forbidden, "this proof is not yours, or counts less than your second factor"));
@@ -304,6 +306,7 @@ async fn admit(app: &Arc<App>, realm: RealmId, idp: &Idp, claims: &Claims) -> Re
     let user = match stored::user_of(&mut tx, idp.id, &claims.subject).await? {
         Some(user) => users::get(&mut tx, user).await?,
         None => {
+            check_open(&mut tx, idp).await?;
             let user = recognise(&cx, &mut tx, idp, claims).await?;
             stored::add_identity(&mut tx, idp.id, &claims.subject, user.id, cx.now_us()).await?;
             user
@@ -316,10 +319,20 @@ async fn admit(app: &Arc<App>, realm: RealmId, idp: &Idp, claims: &Claims) -> Re
     if user.state != "active" || user.kind != "human" {
         return Err(Failure::new(Kind::Unauthenticated, "this account is suspended"));
     }
+    check_covers(idp, covers(&mut tx, idp, user.id).await?)?;
     sync(&cx, &mut tx, idp, &user, claims).await?;
     tx.commit().await?;
     app.caches.clear();
     Ok(user)
+}
+
+/// Nobody new comes into an organisation that is suspended or to be deleted.
+async fn check_open(tx: &mut Tx, idp: &Idp) -> Result<(), Failure> {
+    let place = store::orgs::place(tx, idp.org).await?;
+    if place.suspended_from.is_none() && store::orgs::get(tx, idp.org).await?.state == OrgState::Active {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Forbidden, "the organisation is suspended; nobody can join it now"))
 }
 
 /// Somebody whom the provider names for the first time.
@@ -382,24 +395,43 @@ fn shown_name(claims: &Claims) -> String {
     said.chars().filter(|c| !c.is_control()).take(100).collect()
 }
 
-/// A provider takes over nobody who has something outside of its organisation, and no account for emergencies.
+/// A provider takes over nobody who has something outside of its organisation, no account for emergencies, and
+/// nobody whom it knows by another subject: addresses are given to new people, subjects are not.
 async fn may_link(tx: &mut Tx, idp: &Idp, user: &User) -> Result<bool, Failure> {
     // Who is suspended is recognised, so that he is refused and does not wait as somebody new.
     let is_here = ["active", "suspended"].contains(&user.state.as_str());
     if !is_here || user.kind != "human" || users::is_break_glass(tx, user.id).await? {
         return Ok(false);
     }
-    let mut places: BTreeSet<OrgId> = memberships::of_user(tx, user.id).await?.iter().map(|found| found.org).collect();
-    places.extend(bindings::of_user(tx, user.id).await?.iter().map(|held| held.scope));
-    for (group, _) in groups::of_user(tx, user.id).await? {
-        places.extend(bindings::of_group(tx, group.id).await?.iter().map(|held| held.scope));
+    if stored::of_user(tx, user.id).await?.iter().any(|known| known.id == idp.id) {
+        return Ok(false);
     }
+    covers(tx, idp, user.id).await
+}
+
+/// Whether all that somebody has lies at the organisation of a provider or below it. Whose provider it is can say
+/// anything: it must never open what is not his organisation's, also not what was given after the first sign-in.
+pub(crate) async fn covers(tx: &mut Tx, idp: &Idp, user: UserId) -> Result<bool, Failure> {
+    let mut places: BTreeSet<OrgId> = memberships::of_user(tx, user).await?.iter().map(|found| found.org).collect();
+    places.extend(people::all_held(tx, user).await?.iter().map(|held| held.scope));
     for place in places {
         if !store::orgs::path(tx, place).await?.contains(&idp.org) {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+fn check_covers(idp: &Idp, covers: bool) -> Result<(), Failure> {
+    if covers {
+        return Ok(());
+    }
+    let text = format!(
+        "you have something outside of what {} serves: sign in with your password; an admin can send you a link that \
+         sets one",
+        idp.name
+    );
+    Err(Failure::new(Kind::Forbidden, text).coded("outside_provider"))
 }
 
 /// Somebody without rights and without an address, who waits for an admin. His description is the address that
@@ -473,6 +505,11 @@ async fn enter(cx: &Cx, tx: &mut Tx, idp: &Idp, user: &User, group: GroupId) -> 
     let org = groups::get(tx, group).await?.org;
     if memberships::get(tx, user.id, org).await?.is_none() {
         people::join(cx, tx, user.id, org, "sso").await?;
+    }
+    if groups::members(tx, group).await?.len() >= crate::groups::MEMBERS_MAX {
+        let detail =
+            serde_json::json!({ "warning": true, "idp": idp.id, "user": user.id, "reason": "the group is full" });
+        return audit::note(cx, tx, org, "idp.group_ignored", &group.to_string(), detail).await;
     }
     groups::add_member(tx, group, user.id, "sso").await?;
     for held in bindings::of_group(tx, group).await? {

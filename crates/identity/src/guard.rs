@@ -57,10 +57,10 @@ impl Network {
         Self { address: IpAddr::V6(Ipv6Addr::new(a, b, c, d, e, f, g, h)), prefix_bits }
     }
 
-    /// Whether it lies in this machine.
+    /// Whether it is the whole of this machine: a part of it opens that part only.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        LOOPBACK.iter().any(|network| network.prefix_bits <= self.prefix_bits && network.contains(self.address))
+        LOOPBACK.contains(self)
     }
 
     /// Whether the address lies in it. A v4 network never contains a v6 address.

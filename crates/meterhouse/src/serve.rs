@@ -114,6 +114,11 @@ pub(crate) async fn open_app(config: &Config, world: Arc<dyn World>) -> Result<(
 /// What the configuration opens, and the resolver it names.
 fn outside(config: &Config, world: &Arc<dyn World>) -> Result<app::Outside, Exit> {
     let allowed = app::outside::allowed(&config.network.allow, &config.network.ports)?;
+    if allowed.loopback {
+        tracing::warn!(
+            "network.allow opens this machine: whoever may link an S3 account or set a provider can reach its ports"
+        );
+    }
     let servers = match config.network.resolver.parse::<SocketAddr>() {
         Ok(server) => vec![server],
         Err(_) => system_resolvers(&std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default()),

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Reads a user's memberships, bindings and groups. What was given where his membership is suspended does
-/// not count.
+/// not count, and nothing counts while his account is not active.
 pub async fn load(tx: &mut Tx, user: UserId) -> Result<Actor, StoreError> {
     let account = users::get(tx, user).await?;
     let identity = Identity {
@@ -19,6 +19,9 @@ pub async fn load(tx: &mut Tx, user: UserId) -> Result<Actor, StoreError> {
         email: account.email,
         name: account.display_name,
     };
+    if account.state != "active" {
+        return Ok(Actor::new(identity, Vec::new(), Vec::new()));
+    }
     let memberships = memberships(tx, user).await?;
     let policies = policies_of(tx, user).await?;
     let mut bindings = Vec::new();

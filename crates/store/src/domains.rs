@@ -73,3 +73,9 @@ pub async fn delete(tx: &mut Tx, org: OrgId, domain: &str) -> Result<u64, StoreE
     let sql = scoped!("delete from domain_claim where realm_id = $1 and org_id = $2 and domain = $3");
     tx.execute(sql, params![org, domain]).await
 }
+
+/// Gives up every domain of an organisation.
+pub async fn delete_at(tx: &mut Tx, org: OrgId) -> Result<u64, StoreError> {
+    let sql = scoped!("delete from domain_claim where realm_id = $1 and org_id = $2");
+    tx.execute(sql, params![org]).await
+}

@@ -183,13 +183,15 @@ async fn named_below(tx: &mut Tx, org: OrgId) -> Result<Vec<Named>, StoreError> 
             and exists (select 1
                           from membership m
                           join org_above a on a.realm_id = m.realm_id and a.org_id = m.org_id
-                         where m.realm_id = u.realm_id and m.user_id = u.user_id and a.ancestor_id = $2)
-          order by u.email_key"
+                         where m.realm_id = u.realm_id and m.user_id = u.user_id and a.ancestor_id = $2)"
     );
-    tx.fetch_all(sql, params![org], |row| {
+    let read = |row: &Row| {
         Ok(Named { id: row.parsed("user_id")?, name: row.text("display_name")?, email_key: row.text("email_key")? })
-    })
-    .await
+    };
+    let mut found = tx.fetch_all(sql, params![org], read).await?;
+    // In the order in which they are compared: a database may have another one.
+    found.sort_by(|one, other| one.email_key.cmp(&other.email_key));
+    Ok(found)
 }
 
 /// How many [`below`] finds on all pages.

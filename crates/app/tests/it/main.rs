@@ -181,6 +181,8 @@ on_both_engines!(
     a_child_in_another_zone_keeps_the_months_name,
     an_edge_that_fails_stops_no_other,
     late_usage_that_cannot_be_rated_is_named,
+    charges_that_are_not_kept_are_not_billed,
+    a_seller_bills_by_own_prices_when_his_own_bill_fails,
     corrections_come_from_above,
     tenants_choose_their_ids_by_themselves,
     billed_months_keep_their_prices,
@@ -431,6 +433,67 @@ async fn late_usage_that_cannot_be_rated_is_named(bench: Bench) {
             format!("Blue ({}): {late}: {below}", bench.blue),
             format!("Red ({}): {late}: {below}", bench.red),
         ]
+    );
+}
+
+async fn charges_that_are_not_kept_are_not_billed(bench: Bench) {
+    bench.price(bench.customer, "2026-09", r#"{"model":"per_unit","rate":"1"}"#).await.unwrap();
+    bench.price(bench.blue, "2026-09", r#"{"model":"per_unit","rate":"2"}"#).await.unwrap();
+    bench.at("2026-09-20T00:00:00Z");
+    bench.use_hours(bench.red, "a", "2026-09-09T10:00:00Z", "3").await;
+    bench.use_hours(bench.blue, "b", "2026-09-09T10:00:00Z", "5").await;
+    bench.at("2026-10-01T00:00:01Z");
+    // The customer's run cannot be written.
+    let customer = bench.customer;
+    if bench.url.starts_with("sqlite") {
+        bench.execute(&format!(
+            "create trigger full_disk before insert on rating_run when new.buyer_org_id = '{customer}'
+             begin select raise(abort, 'no room'); end"
+        ));
+    } else {
+        bench.execute(&format!("alter table rating_run add constraint full_disk check (buyer_org_id <> '{customer}')"));
+    }
+    let closed = bench.close("2026-09").await;
+    let papers: Vec<_> = closed.papers.iter().map(|paper| (paper.payer, paper.total_minor.0)).collect();
+    assert_eq!(papers, [(bench.blue, 1_000)], "Blue has prices of its own");
+    let failed: Vec<_> = closed.failed.iter().map(|edge| (edge.org, edge.reason.as_str())).collect();
+    assert_eq!(failed.len(), 2, "{failed:?}");
+    assert_eq!(failed[0].0, customer);
+    assert_eq!(failed[1], (bench.red, "the prices of Customer count here, which failed"));
+    // When it can be written again, the next close makes what is missing, once.
+    let mend = if bench.url.starts_with("sqlite") {
+        "drop trigger full_disk"
+    } else {
+        "alter table rating_run drop constraint full_disk"
+    };
+    bench.execute(mend);
+    let again = bench.close("2026-09").await;
+    let papers: Vec<_> = again.papers.iter().map(|paper| (paper.payer, paper.total_minor.0)).collect();
+    assert_eq!(papers, [(customer, 800), (bench.red, 300)]);
+    assert_eq!((again.kept.len(), again.failed.len()), (1, 0));
+}
+
+async fn a_seller_bills_by_own_prices_when_his_own_bill_fails(bench: Bench) {
+    let (admin, _) = bench.person(bench.customer, "customer", Builtin::OrganizationAdmin).await;
+    bench.price(bench.customer, "2026-09", HUGE).await.unwrap();
+    bench.price(bench.red, "2026-09", r#"{"model":"per_unit","rate":"2"}"#).await.unwrap();
+    bench.at("2026-09-20T00:00:00Z");
+    bench.use_hours(bench.red, "a", "2026-09-09T10:00:00Z", "3").await;
+    bench.use_hours(bench.blue, "b", "2026-09-09T10:00:00Z", "1000000000000000000").await;
+    bench.at("2026-10-01T00:00:01Z");
+    let closed = bills::close_month(&admin, bench.customer, "2026-09", true).await.unwrap();
+    assert_eq!(amounts(&closed), [("statement".to_owned(), 600, None)]);
+    let failed: Vec<String> = closed.failed.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        failed,
+        [
+            format!(
+                "Customer ({}): what it is charged itself cannot be rated; the organisation above knows why",
+                bench.customer
+            ),
+            format!("Blue ({}): the prices of Customer count here, which failed", bench.blue),
+        ],
+        "nothing of the price book above is told"
     );
 }
 

@@ -189,6 +189,10 @@ on_both_engines!(
     a_provider_signs_in,
     a_sign_in_belongs_to_its_browser,
     a_provider_takes_over_nobody_from_elsewhere,
+    a_provider_opens_nothing_that_was_given_outside_later,
+    an_address_that_went_to_somebody_new_opens_nothing,
+    a_buried_organisation_frees_its_domains,
+    who_waits_is_let_in_and_nothing_else,
     a_trusted_providers_word_is_a_second_factor,
     a_provider_that_is_off_shuts_its_people_out,
     a_sync_keeps_the_last_admin,
@@ -466,16 +470,24 @@ async fn a_link_is_made_by_who_could_be_the_person(bench: Bench) {
     people::set_suspended(&head, ann, false).await.unwrap();
     bench.wait(16 * MINUTE_US);
     assert_eq!(kind(&head, ann).await, Kind::StepUp);
-    // Who made the link and is admin no more has made none.
+    // Who made the link and is suspended, or admin no more, has made none.
+    let link = resets::begin(&bench.fresh(head_id).await, ann).await.unwrap();
+    people::set_suspended(&bench.fresh(second).await, head_id, true).await.unwrap();
+    assert_eq!(resets::finish(&bench.app, &link.secret, NEW).await.unwrap_err().kind, Kind::Gone);
+    people::set_suspended(&bench.fresh(second).await, head_id, false).await.unwrap();
     let link = resets::begin(&bench.fresh(head_id).await, ann).await.unwrap();
     people::remove(&bench.fresh(second).await, bench.red, head_id).await.unwrap();
     assert_eq!(resets::finish(&bench.app, &link.secret, NEW).await.unwrap_err().kind, Kind::Gone);
     // And what the person was given since, the maker must be able to give as well.
+    bench.person(bench.red, "third", Builtin::OrganizationAdmin).await;
     let link = resets::begin(&bench.fresh(second).await, ann).await.unwrap();
     let more = people::add_member(&bench.admin().await, bench.customer, ann, PolicyRef::ADMIN).await;
     more.unwrap();
     assert_eq!(resets::finish(&bench.app, &link.secret, NEW).await.unwrap_err().kind, Kind::Gone);
     assert!(sign_in(&bench.app, EMAIL, PASSWORD).await.is_ok(), "nothing has changed");
+    // What was read for a change that did not come true is forgotten: the maker's rights end with the next one.
+    people::remove(&bench.admin().await, bench.red, second).await.unwrap();
+    assert!(orgs::get(&bench.fresh(second).await, bench.red).await.is_err());
 }
 
 async fn the_operator_brings_everybody_back_in(bench: Bench) {
@@ -826,11 +838,21 @@ async fn t53_a_domain_is_claimed_once(bench: Bench) {
     assert_eq!(vouch("nobodys.example", None).await.unwrap_err().kind, Kind::NotFound);
     let both = vouch("example.com", None).await.unwrap_err();
     assert!(both.kind == Kind::Conflict && both.text.contains(&foreign.realm.root().to_string()), "{}", both.text);
-    assert_eq!(vouch("example.com", Some(bench.red)).await.unwrap_err().kind, Kind::NotFound);
+    assert_eq!(vouch("example.com", Some(OrgId(7))).await.unwrap_err().kind, Kind::NotFound);
+    let shown = vouch("example.com", Some(bench.red)).await.unwrap_err();
+    assert!(shown.kind == Kind::Conflict && shown.text.contains(&bench.customer.to_string()), "{}", shown.text);
+    // A sister that only claims a domain does not keep it from its owner.
+    domains::claim(&cx, bench.blue, "reds.example").await.unwrap();
+    assert_eq!(domains::claim(&cx, bench.red, "reds.example").await.unwrap_err().code, Some("domain_taken"));
+    assert_eq!(vouch("reds.example", Some(bench.red)).await.unwrap().org, bench.red);
+    assert!(domains::list(&cx, bench.blue).await.unwrap().is_empty());
     assert_eq!(vouch("example.com", Some(foreign.realm.root())).await.unwrap().org, foreign.realm.root());
     let by_operator = AuditFilter { actor: "operator".into(), ..AuditFilter::default() };
     let entries = audit::list(&cx, bench.red, 0, &by_operator, 10).await.unwrap();
-    assert_eq!(entries.iter().map(|entry| entry.target.as_str()).collect::<Vec<_>>(), ["squat.example"]);
+    assert_eq!(
+        entries.iter().map(|entry| entry.target.as_str()).collect::<Vec<_>>(),
+        ["reds.example", "squat.example"]
+    );
     assert!(audit::verify(&cx).await.unwrap().is_ok(), "the chain is whole");
     domains::release(&cx, bench.red, "squat.example").await.unwrap();
 }
@@ -933,6 +955,77 @@ async fn a_provider_takes_over_nobody_from_elsewhere(bench: Bench) {
     let dave = json!({ "sub": "dave", "email": "dave@example.com", "email_verified": true });
     assert_eq!(refused(provider.sign_in(&bench, EMAIL, dave).await).code, Some("pending"));
     assert_eq!(bench.audited(bench.customer, "idp.link").await, 0);
+}
+
+async fn a_provider_opens_nothing_that_was_given_outside_later(bench: Bench) {
+    let (_, _, ann) = bench.ann().await;
+    let provider = bench.provider(IdpSettings { enforced: true, ..IdpSettings::default() }).await;
+    whole(provider.sign_in(&bench, EMAIL, ann_says(json!({}))).await);
+    assert_eq!(sign_in(&bench.app, EMAIL, PASSWORD).await.map(drop).unwrap_err().code, Some("sso_required"));
+    let root = bench.cx.realm.root();
+    people::add_member(&bench.boss().await, root, ann, PolicyRef::ADMIN).await.unwrap();
+    // Whoever runs the customer's provider could say that he is she: that must not make him the provider's admin.
+    let forged = refused(provider.sign_in(&bench, EMAIL, ann_says(json!({ "amr": ["mfa"] }))).await);
+    assert_eq!(forged.code, Some("outside_provider"), "{}", forged.text);
+    let (_, by_password) = sign_in(&bench.app, EMAIL, PASSWORD).await.unwrap();
+    let route = sso::begin_proof(&by_password, CALLBACK, "/").await.unwrap();
+    let query = provider.visit(&route.url, ann_says(json!({})));
+    let (secret, _) = sign_in(&bench.app, EMAIL, PASSWORD).await.unwrap();
+    let proof = sso::finish(&bench.app, &route.secret, &query, &nowhere(), Some((&by_password, &secret))).await;
+    assert_eq!(refused(proof).code, Some("outside_provider"), "nor is it a proof");
+    // The same by a policy alone, or by a group; and gone again when that is gone.
+    people::remove(&bench.boss().await, root, ann).await.unwrap();
+    whole(provider.sign_in(&bench, EMAIL, ann_says(json!({}))).await);
+    let group = bench.group(root, "Auditors", Some(Builtin::Auditor)).await;
+    people::add_member(&bench.boss().await, root, ann, PolicyRef::Builtin(Builtin::Member)).await.unwrap();
+    groups::add_member(&bench.boss().await, root, group, ann).await.unwrap();
+    assert_eq!(refused(provider.sign_in(&bench, EMAIL, ann_says(json!({}))).await).code, Some("outside_provider"));
+}
+
+async fn an_address_that_went_to_somebody_new_opens_nothing(bench: Bench) {
+    let (_, _, ann) = bench.ann().await;
+    let provider = bench.provider(IdpSettings::default()).await;
+    whole(provider.sign_in(&bench, EMAIL, ann_says(json!({ "sub": "1" }))).await);
+    let next = refused(provider.sign_in(&bench, EMAIL, ann_says(json!({ "sub": "2" }))).await);
+    assert_eq!(next.code, Some("pending"), "{}", next.text);
+    assert_eq!(bench.known_as(EMAIL).await.unwrap().id, ann);
+    assert_eq!(bench.audited(bench.customer, "idp.pending_user").await, 1);
+}
+
+async fn a_buried_organisation_frees_its_domains(bench: Bench) {
+    let provider = bench.provider(IdpSettings::default()).await;
+    whole(provider.sign_in(&bench, EMAIL, ann_says(json!({}))).await);
+    let (boss, customer) = (bench.boss().await, bench.customer);
+    // While it is suspended or to be deleted nobody new comes in.
+    app::org_life::suspend(&boss, customer, access::tree::GatewayRule::Deny).await.unwrap();
+    let bob = || json!({ "sub": "bob", "email": "bob@example.com", "email_verified": true });
+    let early = refused(provider.sign_in(&bench, EMAIL, bob()).await);
+    assert_eq!((early.kind, early.code), (Kind::Forbidden, None), "{}", early.text);
+    app::org_life::resume(&boss, customer).await.unwrap();
+    let how = app::org_life::Deletion { confirm: "Customer".into(), cascade: true, without_final_invoice: true };
+    app::org_life::delete(&boss, customer, &how).await.unwrap();
+    assert!(provider.sign_in(&bench, EMAIL, bob()).await.is_err());
+    bench.wait(31 * 86_400_000_000);
+    app::timers::tend_trees(&bench.app).await.unwrap();
+    assert!(sso::route(&bench.app, EMAIL).await.unwrap().is_none(), "its provider is gone");
+    let boss = bench.boss().await;
+    let next = child(&boss, bench.cx.realm.root(), "Customer again", "customer").await;
+    assert!(domains::claim(&boss, next, "example.com").await.is_ok(), "and its domain free");
+}
+
+async fn who_waits_is_let_in_and_nothing_else(bench: Bench) {
+    let provider = bench.provider(IdpSettings::default()).await;
+    let carl = json!({ "sub": "carl", "email": "carl@example.com", "email_verified": false });
+    assert_eq!(refused(provider.sign_in(&bench, EMAIL, carl).await).code, Some("pending"));
+    let boss = bench.boss().await;
+    let waits = idps::pending(&boss, bench.customer).await.unwrap().remove(0).id;
+    for suspended in [true, false] {
+        let account = people::set_suspended(&boss, waits, suspended).await.unwrap_err();
+        let membership = people::set_membership_suspended(&boss, bench.customer, waits, suspended).await.unwrap_err();
+        assert_eq!((account.kind, membership.kind), (Kind::Conflict, Kind::Conflict), "{account} {membership}");
+    }
+    assert_eq!(idps::pending(&boss, bench.customer).await.unwrap().len(), 1, "he waits on");
+    idps::let_in(&boss, bench.customer, waits).await.unwrap();
 }
 
 async fn a_trusted_providers_word_is_a_second_factor(bench: Bench) {
