@@ -92,7 +92,7 @@ pub async fn create_child(cx: &Cx, parent: OrgId, new: NewOrg) -> Result<Org, Fa
     epoch::bump(&mut tx).await?;
     let above = orgs::get(&mut tx, parent).await?;
     tree::check_child(&orgs::path(&mut tx, parent).await?)?;
-    if orgs::count_children(&mut tx, parent).await? >= tree::CHILDREN_MAX {
+    if !orgs::has_room(&mut tx, parent, tree::CHILDREN_MAX).await? {
         return Err(Failure::conflict("this organisation has 10,000 children, the most there can be"));
     }
     let given = given_products(&mut tx, parent, new.products).await?;

@@ -46,14 +46,18 @@ pub fn txt_records(servers: Vec<SocketAddr>, id: impl Fn() -> u16 + Send + Sync 
 }
 
 impl Outside {
-    /// The check of what the S3 client connects to.
+    /// The check of what the S3 client connects to. Plain http goes only to what the operator opened, wherever the
+    /// name led when the account was linked.
     pub(crate) fn address_check(&self) -> s3::AddressCheck {
         let allowed = self.allowed.clone();
-        Arc::new(move |_, addresses: &[IpAddr]| {
-            addresses
-                .iter()
-                .try_for_each(|address| check_address(*address, &allowed))
-                .map_err(|error| error.to_string())
+        Arc::new(move |destination: &s3::Destination<'_>| {
+            for address in destination.addresses {
+                check_address(*address, &allowed).map_err(|error| error.to_string())?;
+                if !destination.is_https && !allowed.opens(*address) {
+                    return Err(format!("{address} is spoken to by https only"));
+                }
+            }
+            Ok(())
         })
     }
 
@@ -136,9 +140,18 @@ mod tests {
 
     #[test]
     fn names_are_checked_by_what_they_lead_to() {
-        let check = Outside::default().address_check();
-        assert!(check("s3.example", &["203.0.112.9".parse().unwrap()]).is_ok());
-        assert!(check("s3.example", &["203.0.112.9".parse().unwrap(), "10.0.0.1".parse().unwrap()]).is_err());
-        assert!(check("s3.example", &["169.254.169.254".parse().unwrap()]).is_err());
+        let check = |outside: &Outside, is_https: bool, addresses: &[&str]| {
+            let addresses: Vec<IpAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
+            outside.address_check()(&s3::Destination { host: "s3.example", is_https, addresses: &addresses }).is_ok()
+        };
+        let closed = Outside::default();
+        assert!(check(&closed, true, &["203.0.112.9"]));
+        assert!(!check(&closed, true, &["203.0.112.9", "10.0.0.1"]));
+        assert!(!check(&closed, true, &["169.254.169.254"]));
+        // A name that led to an opened network and now leads elsewhere gets no plain http there.
+        let opened = Outside { allowed: allowed(&["10.0.0.0/8".to_owned()], &[]).unwrap(), ..Outside::default() };
+        assert!(check(&opened, false, &["10.0.0.1"]));
+        assert!(!check(&opened, false, &["203.0.112.9"]));
+        assert!(!check(&opened, false, &["10.0.0.1", "203.0.112.9"]));
     }
 }

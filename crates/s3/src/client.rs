@@ -206,13 +206,27 @@ pub struct Outgoing<'a> {
 /// The longest wait for the head of an answer: nothing hangs for ever.
 const ANSWER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3_600);
 
-/// Says whether a host with these addresses may be connected to; the text says why not.
-pub type AddressCheck = Arc<dyn Fn(&str, &[IpAddr]) -> Result<(), String> + Send + Sync>;
+/// What is about to be connected to.
+#[derive(Debug, Clone, Copy)]
+pub struct Destination<'a> {
+    /// The name, or the address as it was written.
+    pub host: &'a str,
+    /// Whether by https.
+    pub is_https: bool,
+    /// Where the name leads at this moment.
+    pub addresses: &'a [IpAddr],
+}
+
+/// Says whether a destination may be connected to; the text says why not.
+pub type AddressCheck = Arc<dyn Fn(&Destination<'_>) -> Result<(), String> + Send + Sync>;
 
 /// Resolves names and has the answers checked: what is checked is what is connected to. Hosts that are
 /// addresses never come here; `Client::check_literal` looks at those.
 #[derive(Clone)]
-struct CheckedResolver(AddressCheck);
+struct CheckedResolver {
+    check: AddressCheck,
+    is_https: bool,
+}
 
 impl tower::Service<Name> for CheckedResolver {
     type Response = std::vec::IntoIter<SocketAddr>;
@@ -224,19 +238,22 @@ impl tower::Service<Name> for CheckedResolver {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        let check = self.0.clone();
+        let Self { check, is_https } = self.clone();
         Box::pin(async move {
             let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
             let addresses: Vec<IpAddr> = found.iter().map(SocketAddr::ip).collect();
-            check(name.as_str(), &addresses)?;
+            check(&Destination { host: name.as_str(), is_https, addresses: &addresses })?;
             Ok(found.into_iter())
         })
     }
 }
 
+type Connections = legacy::Client<HttpsConnector<HttpConnector<CheckedResolver>>, Body>;
+
 /// A client for any number of upstreams.
 pub struct Client {
-    inner: legacy::Client<HttpsConnector<HttpConnector<CheckedResolver>>, Body>,
+    https: Connections,
+    http: Connections,
     keys: Arc<SigningKeyCache>,
     check: AddressCheck,
 }
@@ -244,7 +261,7 @@ pub struct Client {
 impl Client {
     /// Makes a client with an empty pool of connections that connects anywhere.
     pub fn new() -> Result<Self, ClientError> {
-        Self::checked(Arc::new(|_, _| Ok(())))
+        Self::checked(Arc::new(|_| Ok(())))
     }
 
     /// Makes a client that connects only where `check` lets it.
@@ -258,7 +275,12 @@ impl Client {
     }
 
     fn with_keys(check: AddressCheck, keys: Arc<SigningKeyCache>) -> Result<Self, ClientError> {
-        let mut http = HttpConnector::new_with_resolver(CheckedResolver(Arc::clone(&check)));
+        let connections = |is_https| Self::connections(CheckedResolver { check: Arc::clone(&check), is_https });
+        Ok(Self { https: connections(true)?, http: connections(false)?, keys, check })
+    }
+
+    fn connections(resolver: CheckedResolver) -> Result<Connections, ClientError> {
+        let mut http = HttpConnector::new_with_resolver(resolver);
         http.enforce_http(false);
         http.set_nodelay(true);
         http.set_connect_timeout(Some(CONNECT_TIMEOUT));
@@ -269,11 +291,10 @@ impl Client {
             .https_or_http()
             .enable_http1()
             .wrap_connector(http);
-        let inner = legacy::Client::builder(TokioExecutor::new())
+        Ok(legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
-            .build(https);
-        Ok(Self { inner, keys, check })
+            .build(https))
     }
 
     /// Signs and sends a request, giving the answer as soon as its head is there.
@@ -281,21 +302,22 @@ impl Client {
     /// Any status is an answer; only what prevents one is an error.
     pub async fn send(&self, upstream: &Upstream, outgoing: Outgoing<'_>) -> Result<Response<Incoming>, ClientError> {
         let host = upstream.host(outgoing.bucket);
-        self.check_literal(&host)?;
+        self.check_literal(&host, upstream.https)?;
         let request = self.sign(upstream, &host, outgoing)?;
+        let connections = if upstream.https { &self.https } else { &self.http };
         // Counted from the start of the body, so it leaves room for a slow upload of the largest part.
-        match tokio::time::timeout(ANSWER_TIMEOUT, self.inner.request(request)).await {
+        match tokio::time::timeout(ANSWER_TIMEOUT, connections.request(request)).await {
             Ok(answer) => answer.map_err(|error| transport_error(host, &error)),
             Err(_) => Err(ClientError::Answer { host, reason: "it did not answer within an hour".to_owned() }),
         }
     }
 
     /// Checks a host that is an address, also one that bucket and endpoint spell only together.
-    fn check_literal(&self, host: &str) -> Result<(), ClientError> {
+    fn check_literal(&self, host: &str, is_https: bool) -> Result<(), ClientError> {
         let refused = |reason: String| ClientError::Connect { host: host.to_owned(), reason };
         let authority: http::uri::Authority = host.parse().map_err(|_| refused("is no host".to_owned()))?;
         match authority.host().trim_matches(['[', ']']).parse::<IpAddr>() {
-            Ok(address) => (self.check)(host, &[address]).map_err(refused),
+            Ok(address) => (self.check)(&Destination { host, is_https, addresses: &[address] }).map_err(refused),
             Err(_) => Ok(()),
         }
     }

@@ -24,7 +24,7 @@ mod sign;
 pub use calls::{
     ListPage, ListQuery, ListedObject, ListedPart, ListedUpload, ObjectHead, PartsPage, UploadsPage, read_error,
 };
-pub use client::{AddressCheck, Body, BoxError, Client, ClientError, Outgoing, empty_body, full_body};
+pub use client::{AddressCheck, Body, BoxError, Client, ClientError, Destination, Outgoing, empty_body, full_body};
 pub use endpoint::{Style, Upstream};
 pub use error::S3Error;
 pub use operation::{Class, Operation};

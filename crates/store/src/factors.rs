@@ -125,10 +125,14 @@ pub struct Standing {
 pub async fn standing(tx: &mut Tx, user: UserId) -> Result<Standing, StoreError> {
     let rules = scoped!(
         "select distinct o.mfa_policy
-           from membership m
-           join org_above a on a.realm_id = m.realm_id and a.org_id = m.org_id
-           join org o on o.realm_id = a.realm_id and o.org_id = a.ancestor_id
-          where m.realm_id = $1 and m.user_id = $2 and m.state = 'active'"
+           from org o
+          where o.realm_id = $1
+            and o.org_id in (select a.ancestor_id
+                               from org_above a
+                              where a.realm_id = $1
+                                and a.org_id in (select m.org_id
+                                                   from membership m
+                                                  where m.realm_id = $1 and m.user_id = $2 and m.state = 'active'))"
     );
     let read = |row: &Row| {
         let value = row.text("mfa_policy")?;

@@ -19,8 +19,11 @@ pub enum Engine {
 /// The role that the program works as on PostgreSQL: neither owner nor superuser.
 pub const APP_ROLE: &str = "meterhouse_app";
 
-const MIGRATIONS: &[(i64, &str)] =
-    &[(1, include_str!("../migrations/0001_foundation.sql")), (2, include_str!("../migrations/0002_tenancy.sql"))];
+const MIGRATIONS: &[(i64, &str)] = &[
+    (1, include_str!("../migrations/0001_foundation.sql")),
+    (2, include_str!("../migrations/0002_tenancy.sql")),
+    (3, include_str!("../migrations/0003_indexes.sql")),
+];
 
 /// The relational store. Cheap to clone.
 #[derive(Clone)]

@@ -196,12 +196,14 @@ async fn guards(tx: &mut Tx, org: OrgId) -> Result<Vec<GuardRail>, StoreError> {
 }
 
 /// The products that `org` and every organisation above it has.
+// `cross join`, here and below: SQLite keeps its order, and would else begin with every row of the realm.
 async fn products_along(tx: &mut Tx, org: OrgId) -> Result<Products, StoreError> {
     let sql = scoped!(
         "select p.product
            from org_above a
-           join product_access p on p.realm_id = a.realm_id and p.org_id = a.ancestor_id
-          where a.realm_id = $1 and a.org_id = $2 and p.state = 'granted'
+          cross join product_access p
+          where a.realm_id = $1 and a.org_id = $2
+            and p.realm_id = a.realm_id and p.org_id = a.ancestor_id and p.state = 'granted'
           group by p.product
          having count(*) = (select count(*) from org_above where realm_id = $1 and org_id = $2)"
     );
@@ -237,17 +239,20 @@ pub async fn children_page(
                 o.gateway_when_suspended, o.token_days_max,
                 (select count(*)
                    from org_above a
-                   join cloud_link l on l.realm_id = a.realm_id and l.org_id = a.org_id
+                  cross join cloud_link l
                   where a.realm_id = $1 and a.ancestor_id = o.org_id
+                    and l.realm_id = a.realm_id and l.org_id = a.org_id
                     and l.from_us <= $5 and (l.to_us is null or l.to_us > $5))
                 + (select count(*)
                      from org_above a
-                     join s3_account s on s.realm_id = a.realm_id and s.org_id = a.org_id
-                    where a.realm_id = $1 and a.ancestor_id = o.org_id) as accounts,
+                    cross join s3_account s
+                    where a.realm_id = $1 and a.ancestor_id = o.org_id
+                      and s.realm_id = a.realm_id and s.org_id = a.org_id) as accounts,
                 (select count(distinct m.user_id)
                    from org_above a
-                   join membership m on m.realm_id = a.realm_id and m.org_id = a.org_id
-                  where a.realm_id = $1 and a.ancestor_id = o.org_id) as users,
+                  cross join membership m
+                  where a.realm_id = $1 and a.ancestor_id = o.org_id
+                    and m.realm_id = a.realm_id and m.org_id = a.org_id) as users,
                 (select count(*) from org c where c.realm_id = $1 and c.parent_id = o.org_id and c.state <> 'deleted') as children
            from org o
           where o.realm_id = $1 and o.parent_id = $2 and o.state <> 'deleted'
@@ -266,14 +271,19 @@ pub async fn children_page(
     .await
 }
 
-/// How many children there are, deleted ones left out.
-pub async fn count_children(tx: &mut Tx, org: OrgId) -> Result<i64, StoreError> {
+/// Whether there are fewer children than `max`, deleted ones left out.
+pub async fn has_room(tx: &mut Tx, org: OrgId, max: i64) -> Result<bool, StoreError> {
+    // Counted in the index alone; only a full parent has the states of its children read.
+    let all = scoped!("select count(*) as children from org where realm_id = $1 and parent_id = $2");
+    if tx.fetch_one("organisation", all, params![org], |row| row.int("children")).await? < max {
+        return Ok(true);
+    }
     let sql = scoped!(
         "select count(*) as children
            from org
           where realm_id = $1 and parent_id = $2 and state <> 'deleted'"
     );
-    tx.fetch_one("organisation", sql, params![org], |row| row.int("children")).await
+    Ok(tx.fetch_one("organisation", sql, params![org], |row| row.int("children")).await? < max)
 }
 
 /// Whether a child of `parent` has this name, and whether one has this slug.

@@ -2,9 +2,9 @@
 
 use http::{HeaderMap, Method};
 use s3::sigv4::UNSIGNED_PAYLOAD;
-use s3::{Client, ClientError, Outgoing, Style, Upstream};
+use s3::{Client, ClientError, Destination, Outgoing, Style, Upstream};
 use std::io::{Read, Write};
-use std::net::{IpAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -41,8 +41,8 @@ async fn ask(client: &Client, endpoint: &str, style: Style, bucket: &str) -> Res
     client.send(&upstream, outgoing).await.map(|answer| answer.status().as_u16())
 }
 
-fn no_loopback(_: &str, addresses: &[IpAddr]) -> Result<(), String> {
-    match addresses.iter().find(|address| address.is_loopback()) {
+fn no_loopback(destination: &Destination<'_>) -> Result<(), String> {
+    match destination.addresses.iter().find(|address| address.is_loopback()) {
         Some(address) => Err(format!("{address} is this machine")),
         None => Ok(()),
     }
@@ -69,7 +69,7 @@ async fn each_connection_is_checked() {
     let (port, count) = trap(EMPTY);
     let asked = Arc::new(AtomicUsize::new(0));
     let seen = asked.clone();
-    let first_only = move |_: &str, _: &[IpAddr]| match seen.fetch_add(1, Ordering::SeqCst) {
+    let first_only = move |_: &Destination<'_>| match seen.fetch_add(1, Ordering::SeqCst) {
         0 => Ok(()),
         _ => Err("leads elsewhere now".to_owned()),
     };
