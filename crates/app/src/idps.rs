@@ -260,6 +260,23 @@ pub(crate) async fn check_works(tx: &mut Tx, user: &User) -> Result<(), Failure>
     Err(Failure::new(Kind::Unauthenticated, "the identity provider of your organisation is switched off"))
 }
 
+/// Refuses a session that only a provider's word began, when its holder has something by now that no provider
+/// which knows him serves.
+pub(crate) async fn check_still_covered(tx: &mut Tx, user: &User, proof: &str) -> Result<(), Failure> {
+    if !proof.starts_with("sso") {
+        return Ok(());
+    }
+    for idp in idps::of_user(tx, user.id).await?.into_iter().filter(|idp| idp.state == "active") {
+        if covers(tx, &idp, user.id).await? {
+            return Ok(());
+        }
+    }
+    Err(Failure::new(
+        Kind::Unauthenticated,
+        "you were given something that your identity provider does not serve; sign in again",
+    ))
+}
+
 /// Refuses a password or a passkey where only the organisation's provider may let people in. Accounts for
 /// emergencies are let through.
 pub(crate) async fn check_password_allowed(app: &Arc<App>, realm: RealmId, user: &User) -> Result<(), Failure> {

@@ -413,6 +413,7 @@ pub async fn by_session(app: &Arc<App>, secret: &str, client: &Client) -> Result
     let user = users::get(&mut tx, session.user).await?;
     let cx = cx_of(app, &mut tx, realm, &user, client, &session).await?;
     idps::check_works(&mut tx, &user).await?;
+    idps::check_still_covered(&mut tx, &user, &session.proof).await?;
     let mut limited_to = session.limited_to;
     if limited_to.is_empty() && session.proof != "sso_mfa" {
         let standing = stored_factors::standing(&mut tx, user.id).await?;

@@ -960,11 +960,13 @@ async fn a_provider_takes_over_nobody_from_elsewhere(bench: Bench) {
 async fn a_provider_opens_nothing_that_was_given_outside_later(bench: Bench) {
     let (_, _, ann) = bench.ann().await;
     let provider = bench.provider(IdpSettings { enforced: true, ..IdpSettings::default() }).await;
-    whole(provider.sign_in(&bench, EMAIL, ann_says(json!({}))).await);
+    let (session, _) = whole(provider.sign_in(&bench, EMAIL, ann_says(json!({}))).await);
     assert_eq!(sign_in(&bench.app, EMAIL, PASSWORD).await.map(drop).unwrap_err().code, Some("sso_required"));
     let root = bench.cx.realm.root();
     people::add_member(&bench.boss().await, root, ann, PolicyRef::ADMIN).await.unwrap();
-    // Whoever runs the customer's provider could say that he is she: that must not make him the provider's admin.
+    // Whoever runs the customer's provider could say that he is she, and have said so before: that must not make
+    // him the provider's admin.
+    assert_eq!(bench.live(&session).await.map(drop).unwrap_err().kind, Kind::Unauthenticated);
     let forged = refused(provider.sign_in(&bench, EMAIL, ann_says(json!({ "amr": ["mfa"] }))).await);
     assert_eq!(forged.code, Some("outside_provider"), "{}", forged.text);
     let (_, by_password) = sign_in(&bench.app, EMAIL, PASSWORD).await.unwrap();
