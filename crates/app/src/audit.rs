@@ -192,7 +192,7 @@ pub async fn stands_above(cx: &Cx, org: OrgId, user: UserId) -> Result<bool, Fai
     let grant = cx.allow(Action::AuditRead, org).await?;
     let place = cx.place(org).await?;
     let mut tx = cx.app.store.read(&grant).await?;
-    let actor = crate::cx::actor_of(&cx.app, &mut tx, user).await?;
+    let actor = store::actors::load_held(&mut tx, user).await?;
     Ok(actor.memberships().iter().any(|member| *member != org && place.is_at_or_below(*member)))
 }
 

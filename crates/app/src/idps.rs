@@ -266,7 +266,11 @@ pub(crate) async fn check_still_covered(tx: &mut Tx, user: &User, proof: &str) -
     if !proof.starts_with("sso") {
         return Ok(());
     }
-    for idp in idps::of_user(tx, user.id).await?.into_iter().filter(|idp| idp.state == "active") {
+    let known = idps::of_user(tx, user.id).await?.into_iter().filter(|idp| idp.state == "active").collect::<Vec<_>>();
+    if known.is_empty() {
+        return Ok(()); // Whether he has another way in is asked elsewhere.
+    }
+    for idp in known {
         if covers(tx, &idp, user.id).await? {
             return Ok(());
         }
@@ -287,6 +291,9 @@ pub(crate) async fn check_password_allowed(app: &Arc<App>, realm: RealmId, user:
     }
     let serving = idps::serving(&mut tx, user.home_org).await?.filter(|idp| idp.state == "active");
     let idp = serving.unwrap_or(idp); // It is sent to the nearest one.
+    if !covers(&mut tx, &idp, user.id).await? {
+        return Ok(()); // Which may not let him in: he would have no way left.
+    }
     let text =
         format!("your organisation lets people in by {} only: choose \"Sign in with your organisation\"", idp.name);
     Err(Failure::new(Kind::Unauthenticated, text).coded("sso_required"))

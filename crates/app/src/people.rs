@@ -748,7 +748,7 @@ async fn kill_access(
     reason: &str,
 ) -> Result<serde_json::Value, Failure> {
     let now_us = cx.now_us();
-    let left = store::actors::load(tx, user).await?;
+    let left = store::actors::load_held(tx, user).await?;
     let below: std::collections::BTreeSet<OrgId> =
         store::orgs::subtree(tx, org).await?.into_iter().map(|org| org.id).collect();
     let (mut tokens_revoked, mut keys_revoked) = (0, 0);

@@ -158,8 +158,8 @@ pub async fn look(app: &Arc<App>, secret: &str) -> Result<String, Failure> {
     Ok(holding(app, &mut tx, secret).await?.0.email)
 }
 
-/// Sets the password that a link is for. Second factors and recovery codes are gone then, all sessions end, tokens
-/// stay. What the maker may no longer do is refused.
+/// Sets the password that a link is for. Second factors and recovery codes are gone then, and what providers call
+/// the person; all sessions end, tokens stay. What the maker may no longer do is refused.
 ///
 /// # Errors
 /// [`Kind::Gone`] for a link that does not hold any more; [`Failure`] naming the password's fault.
@@ -181,6 +181,8 @@ pub async fn finish(app: &Arc<App>, secret: &str, password: &str) -> Result<Real
     users::set_password(&mut tx, account.id, &password_hash).await?;
     let lost = factors::delete_of(&mut tx, account.id).await?;
     recovery::delete(&mut tx, account.id).await?;
+    // A provider that calls him by another subject now may say once more who he is.
+    store::idps::forget_identities(&mut tx, account.id).await?;
     sessions::delete_of(&mut tx, account.id).await?;
     let detail = serde_json::json!({ "maker": payload.maker, "second_factors_removed": lost });
     audit::note(&cx, &mut tx, account.home_org, "user.reset", &account.id.to_string(), detail).await?;

@@ -105,9 +105,17 @@ pub async fn begin_proof(signed_in: &SignedIn, redirect_uri: &str, next: &str) -
     let cx = &signed_in.cx;
     let mut tx = cx.app.store.read(&cx.own()).await?;
     let known = stored::of_user(&mut tx, signed_in.user.id).await?;
+    let mut found = None;
+    for idp in known.into_iter().filter(|idp| idp.state == "active") {
+        // Better one that may speak for all that he has.
+        if covers(&mut tx, &idp, signed_in.user.id).await? {
+            found = Some(idp);
+            break;
+        }
+        found.get_or_insert(idp);
+    }
     drop(tx);
-    let idp = known.into_iter().find(|idp| idp.state == "active");
-    let idp = idp.ok_or_else(|| Failure::not_found("identity provider"))?;
+    let idp = found.ok_or_else(|| Failure::not_found("identity provider"))?;
     start(&cx.app, cx.realm, &idp, (redirect_uri, None), (cx.origin.session, next)).await
 }
 

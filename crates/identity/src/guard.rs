@@ -60,7 +60,7 @@ impl Network {
     /// Whether it is the whole of this machine: a part of it opens that part only.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        LOOPBACK.contains(self)
+        LOOPBACK.iter().any(|whole| whole.prefix_bits == self.prefix_bits && whole.contains(self.address))
     }
 
     /// Whether the address lies in it. A v4 network never contains a v6 address.

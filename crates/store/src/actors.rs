@@ -8,20 +8,34 @@ use base::{OrgId, UserId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Reads a user's memberships, bindings and groups. What was given where his membership is suspended does
-/// not count, and nothing counts while his account is not active.
+/// What a user may do: nothing while his account is not active, else what [`load_held`] says.
 pub async fn load(tx: &mut Tx, user: UserId) -> Result<Actor, StoreError> {
     let account = users::get(tx, user).await?;
-    let identity = Identity {
-        realm: tx.realm(),
-        user,
-        kind: if account.kind == "service" { UserKind::Service } else { UserKind::Human },
-        email: account.email,
-        name: account.display_name,
-    };
-    if account.state != "active" {
-        return Ok(Actor::new(identity, Vec::new(), Vec::new()));
+    if account.state == "active" {
+        return held_by(tx, account).await;
     }
+    Ok(Actor::new(identity_of(tx, &account), Vec::new(), Vec::new()))
+}
+
+/// Reads a user's memberships, bindings and groups, whatever the state of his account: what he has again when it
+/// is opened. What was given where his membership is suspended does not count.
+pub async fn load_held(tx: &mut Tx, user: UserId) -> Result<Actor, StoreError> {
+    let account = users::get(tx, user).await?;
+    held_by(tx, account).await
+}
+
+fn identity_of(tx: &Tx, account: &users::User) -> Identity {
+    Identity {
+        realm: tx.realm(),
+        user: account.id,
+        kind: if account.kind == "service" { UserKind::Service } else { UserKind::Human },
+        email: account.email.clone(),
+        name: account.display_name.clone(),
+    }
+}
+
+async fn held_by(tx: &mut Tx, account: users::User) -> Result<Actor, StoreError> {
+    let (identity, user) = (identity_of(tx, &account), account.id);
     let memberships = memberships(tx, user).await?;
     let policies = policies_of(tx, user).await?;
     let mut bindings = Vec::new();

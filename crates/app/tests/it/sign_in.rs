@@ -191,6 +191,8 @@ on_both_engines!(
     a_provider_takes_over_nobody_from_elsewhere,
     a_provider_opens_nothing_that_was_given_outside_later,
     an_address_that_went_to_somebody_new_opens_nothing,
+    who_falls_between_two_providers_has_his_password,
+    who_is_removed_while_suspended_keeps_what_he_has_elsewhere,
     a_buried_organisation_frees_its_domains,
     who_waits_is_let_in_and_nothing_else,
     a_trusted_providers_word_is_a_second_factor,
@@ -992,6 +994,44 @@ async fn an_address_that_went_to_somebody_new_opens_nothing(bench: Bench) {
     assert_eq!(next.code, Some("pending"), "{}", next.text);
     assert_eq!(bench.known_as(EMAIL).await.unwrap().id, ann);
     assert_eq!(bench.audited(bench.customer, "idp.pending_user").await, 1);
+    // Is it Ann after all, an admin brings her back in: the provider may then say anew who she is.
+    let waits = idps::pending(&bench.boss().await, bench.customer).await.unwrap().remove(0).id;
+    idps::turn_away(&bench.boss().await, bench.customer, waits).await.unwrap();
+    let link = resets::begin(&bench.boss().await, ann).await.unwrap();
+    resets::finish(&bench.app, &link.secret, NEW).await.unwrap();
+    assert_eq!(whole(provider.sign_in(&bench, EMAIL, ann_says(json!({ "sub": "2" }))).await).1.user.id, ann);
+}
+
+async fn who_falls_between_two_providers_has_his_password(bench: Bench) {
+    let (_, _, ann) = bench.ann().await;
+    bench.provider(IdpSettings { enforced: true, ..IdpSettings::default() }).await;
+    let own = NewIdp {
+        name: "Red's".into(),
+        issuer: "http://127.0.0.1:1".into(),
+        client_id: "meterhouse".into(),
+        client_secret: None,
+        settings: IdpSettings::default(),
+        active: true,
+    };
+    idps::put(&bench.boss().await, bench.red, own).await.unwrap();
+    assert_eq!(sign_in(&bench.app, EMAIL, PASSWORD).await.map(drop).unwrap_err().code, Some("sso_required"));
+    // Red's may not let her in any more, and the customer's is not where she is sent.
+    people::add_member(&bench.boss().await, bench.blue, ann, PolicyRef::Builtin(Builtin::Member)).await.unwrap();
+    assert!(sign_in(&bench.app, EMAIL, PASSWORD).await.is_ok());
+}
+
+async fn who_is_removed_while_suspended_keeps_what_he_has_elsewhere(bench: Bench) {
+    let (secret, signed_in, ann) = bench.ann().await;
+    let (_, token) = tokens::create(&signed_in.cx, NewToken::whole("laptop", 30)).await.unwrap();
+    drop(secret);
+    people::add_member(&bench.boss().await, bench.blue, ann, PolicyRef::Builtin(Builtin::Auditor)).await.unwrap();
+    people::set_suspended(&bench.boss().await, ann, true).await.unwrap();
+    assert!(by_token(&bench.app, &token, &nowhere()).await.is_err(), "it rests");
+    people::remove(&bench.boss().await, bench.red, ann).await.unwrap();
+    people::set_suspended(&bench.boss().await, ann, false).await.unwrap();
+    let back = by_token(&bench.app, &token, &nowhere()).await.unwrap().cx;
+    assert!(orgs::get(&back, bench.blue).await.is_ok(), "and works again where she still belongs");
+    assert!(orgs::get(&back, bench.red).await.is_err());
 }
 
 async fn a_buried_organisation_frees_its_domains(bench: Bench) {
