@@ -1,6 +1,6 @@
 //! Identity providers of organisations: set, tried, switched off, deleted; what hangs on one.
 
-use crate::cx::{App, Cx, actor_of};
+use crate::cx::{App, Cx};
 use crate::failure::{Failure, Kind};
 use crate::sso::covers;
 use crate::{admins, audit, orgs, people, scim};
@@ -467,10 +467,8 @@ pub async fn let_in(cx: &Cx, org: OrgId, user: UserId) -> Result<UserId, Failure
         Some(idp) if !account.description.is_empty() => scim::waiting_for(&mut tx, idp, &account.description).await?,
         _ => Vec::new(),
     };
-    let inviter = actor_of(&cx.app, &mut tx, cx.user()?).await?;
     let mut becomes = user;
     for (directory, row) in waiting.into_iter().filter(|(_, row)| row.suspended.is_empty()) {
-        people::check_could_give(cx, &mut tx, row.account, &inviter).await?;
         for held in people::all_held(&mut tx, row.account).await? {
             people::check_giving_now(cx, &mut tx, held.policy, held.propagate, held.scope).await?;
         }
