@@ -152,6 +152,10 @@ actions! {
     UserSuspend "user:suspend",
     /// Take a person out of the organisation.
     UserRemove "user:remove",
+    /// See one's own account, sessions, tokens and keys, and where one belongs.
+    SelfRead "self:read",
+    /// Change one's own account: name, sessions, second factors.
+    SelfUpdate "self:update",
     /// See groups.
     GroupRead "group:read",
     /// Make, change and delete groups.
@@ -263,6 +267,13 @@ impl Action {
         Self::ALL.iter().copied().find(|action| action.code() == text)
     }
 
+    /// Whether an act of this kind changes who may do what, or what such a decision looks at. All others leave
+    /// what was worked out about rights as it is.
+    #[must_use]
+    pub fn touches_rights(self) -> bool {
+        !QUIET.has(self) && !READS.has(self)
+    }
+
     fn bit(self) -> u128 {
         1 << (self as u32)
     }
@@ -310,11 +321,26 @@ pub const SUSPEND_ALLOWED: Actions = Actions::of(&[
     Action::AuditExport,
 ]);
 
+/// Acts that change something, but nobody's rights.
+const QUIET: Actions = Actions::of(&[
+    Action::TokenOwn,
+    Action::UsageSend,
+    Action::RuleWrite,
+    Action::InvoiceCreate,
+    Action::InvoiceVoid,
+    Action::PaymentWrite,
+    Action::PaymentMethodWrite,
+    Action::ReportWrite,
+    Action::CatalogWrite,
+    Action::ProvisioningWrite,
+]);
+
 /// Acts that only look.
 pub const READS: Actions = Actions::of(&[
     Action::OrgRead,
     Action::OrgListChildren,
     Action::UserRead,
+    Action::SelfRead,
     Action::GroupRead,
     Action::PolicyRead,
     Action::TokenRead,

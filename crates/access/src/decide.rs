@@ -196,10 +196,12 @@ pub fn decide(actor: &Actor, ask: &Ask<'_>, place: &Place, context: &Context) ->
     if let Some(product) = missing_product(ask, place) {
         return Err(Denied::ProductNotEnabled(product));
     }
-    if let Some(id) = guard_against(action, place, &facts) {
+    let Weighed { allowed_at, denied } = weigh(actor, action, place, &facts);
+    let allowed = allowed_at.is_some();
+    // Of several permissions the highest counts: fewer guard-rails bind it.
+    if let Some(id) = guard_against(action, place, &facts, allowed_at.unwrap_or(place.path.len())) {
         return Err(Denied::GuardRail(action, id));
     }
-    let (allowed, denied) = weigh(actor, action, place, &facts);
     if denied {
         return Err(Denied::Policy(action, denying_policy(actor, action, place, &facts)));
     }
@@ -241,8 +243,11 @@ fn missing_product(ask: &Ask<'_>, place: &Place) -> Option<Product> {
     [ask.product, ask.action.product()].into_iter().flatten().find(|product| !place.products.has(*product))
 }
 
-fn guard_against(action: Action, place: &Place, facts: &Facts<'_>) -> Option<GuardRailId> {
+fn guard_against(action: Action, place: &Place, facts: &Facts<'_>, depth: usize) -> Option<GuardRailId> {
     let refused = |guard: &&crate::place::GuardRail| {
+        if !guard.binds(&place.path, depth) {
+            return false;
+        }
         if guard.refuses().has(action) {
             return true;
         }
@@ -256,17 +261,24 @@ fn guard_against(action: Action, place: &Place, facts: &Facts<'_>) -> Option<Gua
     place.guards.iter().find(refused).map(|guard| guard.id)
 }
 
+/// What speaks for an act and against it.
+struct Weighed {
+    /// Depth of the highest organisation at which something that allows it was given.
+    allowed_at: Option<usize>,
+    denied: bool,
+}
+
 /// Whether anything allows it, and whether anything denies it. Of those inside a suspended subtree, only
 /// what is allowed there counts; that was checked before.
-fn weigh(actor: &Actor, action: Action, place: &Place, facts: &Facts<'_>) -> (bool, bool) {
+fn weigh(actor: &Actor, action: Action, place: &Place, facts: &Facts<'_>) -> Weighed {
     let last = place.path.len() - 1;
     let barrier = if SUSPEND_ALLOWED.has(action) { None } else { place.suspended_from };
-    let (mut allowed, mut denied) = (false, false);
+    let (mut allowed_at, mut denied) = (None, false);
     for (depth, org) in place.path.iter().enumerate() {
         let Some(rights) = actor.rights_at(*org) else { continue };
         let counts = barrier.is_none_or(|first| depth < first);
         let sides = if depth == last { rights.here } else { rights.below };
-        allowed |= counts && sides.allow.has(action);
+        let mut allowed = counts && sides.allow.has(action);
         denied |= sides.deny.has(action);
         for conditional in actor.conditional_of(rights) {
             if holds(actor, conditional, depth == last, action, facts) {
@@ -276,8 +288,11 @@ fn weigh(actor: &Actor, action: Action, place: &Place, facts: &Facts<'_>) -> (bo
                 }
             }
         }
+        if allowed && allowed_at.is_none() {
+            allowed_at = Some(depth);
+        }
     }
-    (allowed, denied)
+    Weighed { allowed_at, denied }
 }
 
 fn holds(actor: &Actor, conditional: &Conditional, here: bool, action: Action, facts: &Facts<'_>) -> bool {
@@ -407,6 +422,14 @@ pub fn reach(actor: &Actor, action: Action, context: &Context) -> Reach {
     found
 }
 
+/// From how high up `actor` may do this at `place`: the highest organisation on the way to it at which something that
+/// allows it was given. `None` when nothing does.
+#[must_use]
+pub fn standing(actor: &Actor, action: Action, place: &Place, context: &Context) -> Option<OrgId> {
+    let facts = Facts { actor, org: place.org(), resource: "", context };
+    weigh(actor, action, place, &facts).allowed_at.map(|depth| place.path[depth])
+}
+
 /// Whether `actor` may give (or take) these rights at `place`, reaching as far as `propagate` says: nobody
 /// gives what he does not hold. What is switched off or guarded there is off for the receiver too.
 ///
@@ -437,8 +460,22 @@ pub fn may_give(
     gives.iter().find(lacks).map_or(Ok(()), Err)
 }
 
-/// The grant of a background run, made from the job row that was claimed (or from the access key that
-/// was verified): realm and organisation come from that row, never from a request.
+/// May `actor` do this with what is their own: account, sessions, factors, keys, tokens? Policies say nothing about
+/// it, so that nobody can be shut out of their own account by one; a token must have been made for it.
+///
+/// # Errors
+/// [`Denied::TokenScope`].
+pub fn decide_own(actor: &Actor, action: Action, context: &Context) -> Result<Grant, Denied> {
+    let realm = actor.realm();
+    if context.token.as_ref().is_some_and(|token| !token.actions.has(action)) {
+        return Err(Denied::TokenScope(action));
+    }
+    Ok(Grant { realm, org: realm.root(), user: Some(actor.user()), action })
+}
+
+/// The grant of what nobody who is signed in stands for: a background run, whose realm and organisation come from the
+/// job row that was claimed, and a request whose secret is itself the right. Never from a request's own words; `app`
+/// names it in one module only (tidy).
 #[must_use]
 pub fn decide_job(realm: RealmId, org: OrgId) -> Grant {
     Grant { realm, org, user: None, action: Action::RunJob }

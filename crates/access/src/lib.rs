@@ -28,7 +28,8 @@ pub use action::{Action, Actions, Product, Products};
 pub use actor::{Actor, Binding, Identity, UserKind};
 pub use cost::{Cost, Costs};
 pub use decide::{
-    Ask, Context, Denied, Grant, Judged, Reach, TokenScope, decide, decide_job, explain, may_give, reach, visible_costs,
+    Ask, Context, Denied, Grant, Judged, Reach, TokenScope, decide, decide_job, decide_own, explain, may_give, reach,
+    standing, visible_costs,
 };
 pub use place::{GuardRail, Place};
 pub use policy::{Builtin, Level, Policy, PolicyRef, Propagate};

@@ -6,17 +6,35 @@ use crate::policy::{Effect, Policy};
 use base::{GuardRailId, OrgId, RealmId};
 use std::sync::Arc;
 
-/// A policy laid on an organisation and everything below it. What it denies is denied to everybody; if it
-/// allows anything, what it does not allow is denied too.
+/// A policy laid on an organisation and everything below it. What it denies is denied to everybody who has the right
+/// from its author's organisation or below; if it allows anything, what it does not allow is denied too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuardRail {
     /// Which.
     pub id: GuardRailId,
     /// What it says.
     pub policy: Arc<Policy>,
+    /// The organisation whose authority it was laid with: what was given above it is not bound.
+    pub author: OrgId,
 }
 
 impl GuardRail {
+    /// Whether it binds a right that was given at `depth` of a path (0 is the root). What its author could not deny,
+    /// it does not bind: the rights of the organisations above the author.
+    #[must_use]
+    pub fn binds(&self, path: &[OrgId], depth: usize) -> bool {
+        path.iter().position(|org| *org == self.author).is_none_or(|author| depth >= author)
+    }
+
+    /// Everything that it may refuse to somebody under some condition.
+    #[must_use]
+    pub fn refuses_at_most(&self) -> Actions {
+        let denies = self.policy.statements.iter().filter(|statement| statement.effect == Effect::Deny);
+        let denies = denies.fold(Actions::NONE, |set, statement| set | statement.actions);
+        let bounds = self.policy.statements.iter().any(|statement| statement.effect == Effect::Allow);
+        if bounds { denies | !self.policy.plain().0 } else { denies }
+    }
+
     /// What it refuses to everybody, whatever the facts.
     #[must_use]
     pub fn refuses(&self) -> Actions {

@@ -1,10 +1,11 @@
 //! Closing a month: statements for departments, invoices for customers.
 
-use crate::cx::Cx;
+use crate::authority::Cx;
 use crate::failure::{Failure, Kind};
+use crate::named::Bill;
 use crate::rating::{BilledTree, FailedEdge, RatedEdge, rate_as_of, rate_below};
-use crate::{audit, usage};
-use access::Action;
+use crate::usage;
+use access::{Action, Ask, Grant};
 use base::{AmountPico, InvoiceId, OrgId, Period, QuantityNano, Rounding};
 use billing::{Adjustment, Invoice, InvoiceKind, LineSource, Party, Profile};
 use lake::{Buckets, GroupBy, RollUp};
@@ -47,7 +48,7 @@ pub async fn close_month(cx: &Cx, seller: OrgId, month: &str, issue: bool) -> Re
     let unpriced = rated.unpriced.iter();
     unrated.extend(unpriced.map(|org| format!("{} ({}): no price agreement here or above", org.name, org.id)));
     let mut closed = Closed { papers: Vec::new(), kept: Vec::new(), unrated, failed: rated.failed };
-    let mut late = late_differences(cx, seller, month, &rated.edges, &mut closed.failed).await?;
+    let mut late = late_differences(cx, &rated.grant, seller, month, &rated.edges, &mut closed.failed).await?;
     for edge in rated.edges {
         let adjustments = late.remove(&edge.buyer.id).unwrap_or_default();
         let buyer = edge.buyer.clone();
@@ -63,9 +64,9 @@ pub async fn close_month(cx: &Cx, seller: OrgId, month: &str, issue: bool) -> Re
 }
 
 /// Whether usage of the running month or the one before, at `org` or below, is on no issued paper yet.
-pub(crate) async fn has_unbilled_usage(cx: &Cx, org: OrgId) -> Result<bool, Failure> {
+pub(crate) async fn has_unbilled_usage(cx: &Cx, grant: &Grant, org: OrgId) -> Result<bool, Failure> {
     cx.app.lake.seal().await?;
-    let mut tx = cx.app.store.read(&access::decide_job(cx.realm, org)).await?;
+    let mut tx = cx.read_with(grant).await?;
     let found = orgs::get(&mut tx, org).await?;
     let tree = BilledTree::at(&mut tx, cx.now_us()).await?;
     let mut period = Period::month_of(cx.now_us(), &found.zone)?;
@@ -104,11 +105,11 @@ async fn write_paper(
     adjustments: Vec<Adjustment>,
     issue: bool,
 ) -> Result<Written, Failure> {
-    let grant = access::decide_job(cx.realm, edge.buyer.parent.unwrap_or(edge.buyer.id));
-    let mut tx = cx.app.store.write(&grant).await?; // The seller's lock row: numbers go one by one.
+    let grant = cx.allow(Action::InvoiceCreate, edge.buyer.parent.unwrap_or(edge.buyer.id)).await?;
+    let mut tx = cx.change_with(&grant).await?; // The seller's lock row: numbers go one by one.
     let kind = edge.buyer.invoice_kind;
     let start_us = edge.period.start_us;
-    invoices::drop_draft(&mut tx, edge.buyer.id, start_us, kind).await?;
+    let dropped = invoices::drop_draft(&mut tx, edge.buyer.id, start_us, kind).await?;
     if let Some(listed) = invoices::live(&mut tx, edge.buyer.id, start_us, kind).await? {
         return Ok(Written::Before(listed));
     }
@@ -118,7 +119,10 @@ async fn write_paper(
     let period = edge.period;
     let draft = match billing::draft(profile, period, sources, adjustments, edge.watermark) {
         Err(billing::BillError::Empty { .. }) => {
-            tx.commit().await?;
+            if dropped > 0 {
+                let detail = serde_json::json!({ "payer": edge.buyer.id, "reason": "nothing is owed any more" });
+                tx.done(grant.org(), "paper.drop", &edge.buyer.id.to_string(), detail).await?;
+            }
             return Ok(Written::Nothing);
         }
         other => other?,
@@ -141,9 +145,8 @@ async fn write_paper(
     let act = if issue { "paper.issue" } else { "paper.draft" };
     let detail =
         serde_json::json!({ "payer": edge.buyer.id, "month": invoice.draft.period_name, "number": invoice.number });
-    audit::note(cx, &mut tx, seller.id, act, &id.to_string(), detail).await?;
     let (listed, _) = invoices::get(&mut tx, id).await?;
-    tx.commit().await?;
+    tx.done(seller.id, act, &id.to_string(), detail).await?;
     Ok(Written::New(listed))
 }
 
@@ -211,6 +214,7 @@ fn line_of(
 /// whose earlier month cannot be rated are added to `failed`; the next close tries them again.
 async fn late_differences(
     cx: &Cx,
+    grant: &Grant,
     seller: OrgId,
     month: &str,
     rated: &[RatedEdge],
@@ -222,14 +226,13 @@ async fn late_differences(
     for _ in 0..LATE_MONTHS {
         period = period.previous_month(&first.buyer.zone)?;
         let name = period.month_name(&first.buyer.zone);
-        let grant = access::decide_job(cx.realm, seller);
-        let mut tx = cx.app.store.read(&grant).await?;
+        let mut tx = cx.read_with(grant).await?;
         let papers = invoices::issued_below(&mut tx, seller, &name).await?;
         drop(tx);
         if papers.is_empty() {
             continue; // The month was never closed: it will be billed as itself.
         }
-        let (earlier, _) = rate_as_of(cx, seller, &name, first.watermark).await?;
+        let (earlier, _) = rate_as_of(cx, grant, seller, &name, first.watermark).await?;
         failed.extend(earlier.failed.into_iter().map(|edge| {
             let reason = format!("late usage of {name} is not looked for: {}", edge.reason);
             FailedEdge { reason, ..edge }
@@ -240,7 +243,7 @@ async fn late_differences(
             if paper.is_some_and(|paper| paper.currency != edge.agreement.book.currency) {
                 continue; // Differences are never added up across currencies.
             }
-            match differences(cx, &earlier.tree, &edge, paper).await {
+            match differences(cx, grant, &earlier.tree, &edge, paper).await {
                 Ok(found) => late.entry(edge.buyer.id).or_default().extend(found),
                 Err(failure) if failure.kind == Kind::Internal => {
                     let reason = format!("late usage of {name} cannot be billed: {failure}");
@@ -256,11 +259,12 @@ async fn late_differences(
 /// What an edge owes for a closed month beyond what its papers say; a month without paper was billed at zero.
 async fn differences(
     cx: &Cx,
+    grant: &Grant,
     tree: &BilledTree,
     edge: &RatedEdge,
     paper: Option<&Listed>,
 ) -> Result<Vec<Adjustment>, Failure> {
-    let mut tx = cx.app.store.read(&access::decide_job(cx.realm, edge.buyer.id)).await?;
+    let mut tx = cx.read_with(grant).await?;
     let mut owed: BTreeMap<(String, OrgId), i128> = BTreeMap::new();
     for charge in &edge.charges {
         *owed.entry((charge.item_code.clone(), charge.org)).or_default() += charge.amount.0;
@@ -288,9 +292,11 @@ async fn differences(
 /// # Errors
 /// [`Failure`].
 pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<Listed>, Failure> {
-    let grant = cx.allow(Action::InvoiceRead, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
-    Ok(invoices::to_payers_below(&mut tx, org).await?)
+    let (grant, span) = cx.span(Action::InvoiceRead, org).await?;
+    let mut tx = cx.read_with(&grant).await?;
+    let mut found = invoices::to_payers_below(&mut tx, org).await?;
+    found.retain(|row| span.has(row.payer));
+    Ok(found)
 }
 
 /// A paper. One that belongs to somebody else is as unknown as one that never was.
@@ -298,18 +304,8 @@ pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<Listed>, Failure> {
 /// # Errors
 /// [`Kind::NotFound`].
 pub async fn get(cx: &Cx, invoice: InvoiceId) -> Result<(Listed, Invoice), Failure> {
-    let mut tx = cx.app.store.read(&cx.own()).await?;
-    let found = invoices::get(&mut tx, invoice).await?;
-    drop(tx);
-    match cx.allow(Action::InvoiceRead, found.0.payer).await {
-        Ok(_) => {}
-        // The same words as for an id that never was: no hint that it exists.
-        Err(failure) if matches!(failure.kind, Kind::Forbidden | Kind::NotFound) => {
-            return Err(Failure::not_found("invoice"));
-        }
-        Err(failure) => return Err(failure),
-    }
-    Ok(found)
+    let (_, Bill(listed, invoice)) = cx.find::<Bill>(invoice, Ask::of(Action::InvoiceRead)).await?;
+    Ok((listed, invoice))
 }
 
 /// A paper as it is printed.
@@ -394,7 +390,6 @@ pub async fn csv(cx: &Cx, invoice: InvoiceId) -> Result<String, Failure> {
 /// # Errors
 /// [`Failure`].
 pub async fn balances(cx: &Cx, org: OrgId) -> Result<Vec<(String, String, base::AmountMinor)>, Failure> {
-    let grant = cx.allow(Action::LedgerRead, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
+    let mut tx = cx.read(Action::LedgerRead, org).await?;
     Ok(entries::balances(&mut tx, org).await?)
 }

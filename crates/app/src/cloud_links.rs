@@ -1,12 +1,12 @@
 //! Cloud connections: an external account belongs to one organisation at a time.
 
-use crate::cx::Cx;
-use crate::failure::{Failure, Kind};
-use crate::{audit, orgs};
-use access::Action;
+use crate::authority::Cx;
+use crate::failure::Failure;
+use crate::orgs;
+use access::{Action, Ask, Grant, Product};
 use base::{CloudLinkId, OrgId, Period};
+use store::Tx;
 use store::cloud_links::{self, CloudLink};
-use store::{Tx, epoch};
 
 const PROVIDERS: [&str; 6] = ["s3", "cloudstack", "aws", "azure", "gcp", "other"];
 
@@ -28,15 +28,17 @@ pub struct NewLink {
 /// # Errors
 /// [`Failure`].
 pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<CloudLink>, Failure> {
-    let grant = cx.allow(Action::SourceRead, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
-    Ok(cloud_links::below(&mut tx, org).await?)
+    let (grant, span) = cx.span(Action::SourceRead, org).await?;
+    let mut tx = cx.read_with(&grant).await?;
+    let mut found = cloud_links::below(&mut tx, org).await?;
+    found.retain(|row| span.has(row.org));
+    Ok(found)
 }
 
 /// Connects an account to `org`.
 ///
 /// # Errors
-/// [`Kind::Conflict`] when it belongs to an organisation of the tree in that time.
+/// [`crate::Kind::Conflict`] when it belongs to an organisation of the tree in that time.
 pub async fn link(cx: &Cx, org: OrgId, new: NewLink) -> Result<CloudLink, Failure> {
     orgs::check_name("name", &new.name)?;
     if !PROVIDERS.contains(&new.provider.as_str()) {
@@ -46,7 +48,8 @@ pub async fn link(cx: &Cx, org: OrgId, new: NewLink) -> Result<CloudLink, Failur
     if account.is_empty() || account.len() > 256 || account.chars().any(char::is_control) {
         return Err(Failure::invalid("external_account", account, "must have 1 to 256 printable characters"));
     }
-    let grant = cx.allow(Action::SourceWrite, org).await?;
+    let ask = Ask::of(Action::SourceWrite).within(product_of(&new.provider));
+    let grant = cx.allow_ask(ask, org).await?;
     let link = CloudLink {
         id: CloudLinkId(cx.app.fresh()),
         org,
@@ -57,11 +60,9 @@ pub async fn link(cx: &Cx, org: OrgId, new: NewLink) -> Result<CloudLink, Failur
         to_us: None,
         created_us: cx.now_us(),
     };
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change_with(&grant).await?;
     insert(&mut tx, &link).await?;
-    audit::note(cx, &mut tx, org, "cloud.link", &link.id.to_string(), serde_json::to_value(&link)?).await?;
-    tx.commit().await?;
+    tx.done(org, "cloud.link", &link.id.to_string(), serde_json::to_value(&link)?).await?;
     Ok(link)
 }
 
@@ -76,15 +77,18 @@ async fn insert(tx: &mut Tx, link: &CloudLink) -> Result<(), Failure> {
     Ok(cloud_links::insert(tx, link).await?)
 }
 
-async fn find(cx: &Cx, link: CloudLinkId) -> Result<CloudLink, Failure> {
-    let mut tx = cx.app.store.read(&cx.own()).await?;
-    let found = cloud_links::get(&mut tx, link).await?;
-    drop(tx);
-    cx.allow(Action::SourceWrite, found.org).await.map_err(|failure| match failure.kind {
-        Kind::NotFound | Kind::Forbidden => Failure::not_found("cloud connection"),
-        _ => failure,
-    })?;
-    Ok(found)
+/// The product that a provider's accounts belong to.
+fn product_of(provider: &str) -> Product {
+    match provider {
+        "s3" => Product::S3,
+        "cloudstack" => Product::CloudStack,
+        _ => Product::CloudBills,
+    }
+}
+
+/// The connection, and the right to change it: for whoever may change sources there, or just this one.
+async fn find(cx: &Cx, link: CloudLinkId) -> Result<(Grant, CloudLink), Failure> {
+    cx.find::<CloudLink>(link, Ask::of(Action::SourceWrite).on(&format!("source:{link}"))).await
 }
 
 /// Hands an account over to another organisation, from the first of a month on: the next one if none is
@@ -93,10 +97,9 @@ async fn find(cx: &Cx, link: CloudLinkId) -> Result<CloudLink, Failure> {
 /// # Errors
 /// [`Failure`].
 pub async fn hand_over(cx: &Cx, link: CloudLinkId, to: OrgId, month: Option<&str>) -> Result<CloudLink, Failure> {
-    let old = find(cx, link).await?;
-    let grant = cx.allow(Action::SourceWrite, to).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let (_, old) = find(cx, link).await?;
+    let ask = Ask::of(Action::SourceWrite).within(product_of(&old.provider));
+    let mut tx = cx.change_ask(ask, to).await?;
     let zone = store::orgs::get(&mut tx, old.org).await?.zone;
     let from_us = match month {
         Some(month) => Period::month(month, &zone).map_err(|error| Failure::unreadable("month", error))?.start_us,
@@ -115,10 +118,12 @@ pub async fn hand_over(cx: &Cx, link: CloudLinkId, to: OrgId, month: Option<&str
         ..old.clone()
     };
     insert(&mut tx, &new).await?;
+    // Neither end learns who the other is: that is for those above both.
     let detail = serde_json::json!({ "from": old.org, "to": to, "from_us": from_us });
-    audit::note(cx, &mut tx, to, "cloud.hand_over", &new.id.to_string(), detail.clone()).await?;
-    audit::note(cx, &mut tx, old.org, "cloud.hand_over", &link.to_string(), detail).await?;
-    tx.commit().await?;
+    tx.note(cx.realm.root(), "cloud.hand_over", &link.to_string(), detail).await?;
+    let detail = serde_json::json!({ "from_us": from_us });
+    tx.note(to, "cloud.hand_over", &new.id.to_string(), detail.clone()).await?;
+    tx.done(old.org, "cloud.hand_over", &link.to_string(), detail).await?;
     Ok(new)
 }
 
@@ -127,17 +132,11 @@ pub async fn hand_over(cx: &Cx, link: CloudLinkId, to: OrgId, month: Option<&str
 /// # Errors
 /// [`Failure`].
 pub async fn unlink(cx: &Cx, link: CloudLinkId) -> Result<(), Failure> {
-    let old = find(cx, link).await?;
-    let mut tx = cx.app.store.write(&decide(cx, old.org)).await?;
-    epoch::bump(&mut tx).await?;
+    let (grant, old) = find(cx, link).await?;
+    let mut tx = cx.change_with(&grant).await?;
     if old.to_us.is_some_and(|to_us| to_us <= cx.now_us()) {
         return Err(Failure::conflict("this connection has ended already"));
     }
     cloud_links::set_end(&mut tx, link, Some(cx.now_us())).await?;
-    audit::note(cx, &mut tx, old.org, "cloud.unlink", &link.to_string(), serde_json::json!({})).await?;
-    Ok(tx.commit().await?)
-}
-
-fn decide(cx: &Cx, org: OrgId) -> access::Grant {
-    access::decide_job(cx.realm, org)
+    tx.done(old.org, "cloud.unlink", &link.to_string(), serde_json::json!({})).await
 }

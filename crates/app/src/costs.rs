@@ -1,7 +1,7 @@
 //! What a month costs, with the kinds of cost that the viewer may see, and nothing of the others: not as a
 //! column, not in a sum, not as a sort key or filter, not in the words of an error.
 
-use crate::cx::Cx;
+use crate::authority::Cx;
 use crate::failure::{Failure, Kind};
 use access::{Action, Cost, Costs, visible_costs};
 use base::{AmountPico, OrgId, Period};
@@ -43,7 +43,7 @@ pub struct CostTable {
 /// [`Failure`].
 pub async fn visible(cx: &Cx, org: OrgId) -> Result<Costs, Failure> {
     let place = cx.place(org).await?;
-    Ok(cx.actor.as_ref().map_or(place.costs, |actor| visible_costs(actor, &place, &cx.now())))
+    Ok(visible_costs(&cx.actor, &place, &cx.now()))
 }
 
 /// A kind of cost by its word. One that may not be seen is refused like one that does not exist would be
@@ -79,7 +79,7 @@ pub async fn table(cx: &Cx, org: OrgId, month: &str, sort: &str, filter: &str) -
             Some((cost, amount))
         }
     };
-    let mut tx = cx.app.store.read(&grant).await?;
+    let mut tx = cx.read_with(&grant).await?;
     let found = store::orgs::get(&mut tx, org).await?;
     let period = Period::month(month, &found.zone).map_err(|error| Failure::unreadable("month", error))?;
     let names: BTreeMap<OrgId, String> =
@@ -151,8 +151,7 @@ pub struct Margin {
 /// # Errors
 /// [`Failure`].
 pub async fn margin(cx: &Cx, org: OrgId, month: &str) -> Result<Margin, Failure> {
-    let grant = cx.allow(Action::MarginRead, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
+    let mut tx = cx.read(Action::MarginRead, org).await?;
     let found = store::orgs::get(&mut tx, org).await?;
     let period = |zone: &base::Zone| Period::month(month, zone).map_err(|error| Failure::unreadable("month", error));
     let owed = sum(&charges::of(&mut tx, org, period(&found.zone)?.start_us).await?)?;

@@ -1,18 +1,18 @@
 //! Domains that organisations claim: a TXT record shows that a domain is theirs, and only then may their
 //! identity provider speak for addresses in it.
 
-use crate::cx::Cx;
+use crate::authority::{Cx, Operator};
 use crate::failure::{Failure, Kind};
-use crate::{audit, secrets};
+use crate::secrets;
+use access::Action;
 use access::tree::OrgState;
-use access::{Action, decide_job};
 use base::OrgId;
 use identity::guard::Host;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use store::domains::{self, Claim};
-use store::{Store, Tx, across, epoch, idps};
+use store::{Tx, across, idps};
 
 const DAY_US: i64 = 86_400_000_000;
 /// Domains of one organisation at most.
@@ -52,8 +52,7 @@ fn read(text: &str) -> Result<String, Failure> {
 /// # Errors
 /// [`Failure`].
 pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<Claim>, Failure> {
-    let grant = cx.allow(Action::IdpRead, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
+    let mut tx = cx.read(Action::IdpRead, org).await?;
     Ok(domains::at_org(&mut tx, org).await?)
 }
 
@@ -63,9 +62,7 @@ pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<Claim>, Failure> {
 /// [`Kind::Conflict`] with the code `domain_taken` when the tree has it already.
 pub async fn claim(cx: &Cx, org: OrgId, domain: &str) -> Result<Claim, Failure> {
     let domain = read(domain)?;
-    let grant = cx.allow(Action::IdpWrite, org).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change(Action::IdpWrite, org).await?;
     if domains::at_org(&mut tx, org).await?.len() >= CLAIMS_MAX {
         return Err(Failure::conflict(format!("an organisation can claim {CLAIMS_MAX} domains")));
     }
@@ -77,7 +74,7 @@ pub async fn claim(cx: &Cx, org: OrgId, domain: &str) -> Result<Claim, Failure> 
         }
         domains::delete(&mut tx, known.org, &domain).await?;
         let detail = serde_json::json!({ "reason": "never verified" });
-        audit::note(cx, &mut tx, known.org, "domain.lapse", &domain, detail).await?;
+        tx.note(known.org, "domain.lapse", &domain, detail).await?;
     }
     let claim = Claim {
         challenge: format!("meterhouse-domain={}", secrets::random_text(cx.app.world.as_ref(), 24)),
@@ -87,8 +84,7 @@ pub async fn claim(cx: &Cx, org: OrgId, domain: &str) -> Result<Claim, Failure> 
         created_us: cx.now_us(),
     };
     domains::insert(&mut tx, &claim).await?;
-    audit::note(cx, &mut tx, org, "domain.claim", &claim.domain, serde_json::json!({})).await?;
-    tx.commit().await?;
+    tx.done(org, "domain.claim", &claim.domain, serde_json::json!({})).await?;
     Ok(claim)
 }
 
@@ -99,7 +95,7 @@ pub async fn claim(cx: &Cx, org: OrgId, domain: &str) -> Result<Claim, Failure> 
 pub async fn verify(cx: &Cx, org: OrgId, domain: &str) -> Result<Claim, Failure> {
     let domain = read(domain)?;
     let grant = cx.allow(Action::IdpWrite, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
+    let mut tx = cx.read_with(&grant).await?;
     let claim = of(&mut tx, org, &domain).await?;
     drop(tx);
     let name = record_name(&domain);
@@ -111,12 +107,10 @@ pub async fn verify(cx: &Cx, org: OrgId, domain: &str) -> Result<Claim, Failure>
         let text = format!("{name}: the TXT record should say {:?}, it says {found}", claim.challenge);
         return Err(Failure::new(Kind::Upstream, text));
     }
-    let mut tx = cx.app.store.write(&grant).await?;
+    let mut tx = cx.change_with(&grant).await?;
     let claim = of(&mut tx, org, &domain).await?;
-    epoch::bump(&mut tx).await?;
     domains::verify(&mut tx, &domain, cx.now_us()).await?;
-    audit::note(cx, &mut tx, org, "domain.verify", &domain, serde_json::json!({ "how": "dns" })).await?;
-    tx.commit().await?;
+    tx.done(org, "domain.verify", &domain, serde_json::json!({ "how": "dns" })).await?;
     Ok(Claim { verified_us: Some(cx.now_us()), ..claim })
 }
 
@@ -137,16 +131,11 @@ async fn is_in_use(tx: &mut Tx, org: OrgId) -> bool {
 /// # Errors
 /// [`Kind::NotFound`] when nobody claims it; [`Kind::Conflict`] with the claims when there are several, and for a
 /// domain that is another's by proof.
-pub async fn verify_by_operator(
-    store: &Store,
-    now_us: i64,
-    domain: &str,
-    org: Option<OrgId>,
-) -> Result<Claim, Failure> {
+pub async fn verify_by_operator(operator: &Operator, domain: &str, org: Option<OrgId>) -> Result<Claim, Failure> {
     let domain = read(domain)?;
     let mut found = Vec::new();
-    for (realm, _) in across::realms(store).await? {
-        let mut tx = store.read(&decide_job(realm, realm.root())).await?;
+    for (realm, _) in across::realms(operator.store()).await? {
+        let mut tx = operator.read(realm).await?;
         let Some(claim) = domains::get(&mut tx, &domain).await? else { continue };
         match org {
             Some(org) if claim.org != org && !is_in_use(&mut tx, org).await => {}
@@ -162,8 +151,8 @@ pub async fn verify_by_operator(
             return Err(Failure::conflict(text));
         }
     };
-    let mut tx = store.write(&decide_job(realm, realm.root())).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = operator.change(realm, realm.root()).await?;
+    let now_us = tx.now_us();
     let standing = domains::get(&mut tx, &domain).await?.filter(|now| now.org == claim.org);
     let mut claim = standing.ok_or_else(|| Failure::not_found("domain"))?;
     if let Some(org) = org.filter(|org| *org != claim.org) {
@@ -173,14 +162,13 @@ pub async fn verify_by_operator(
         }
         domains::delete(&mut tx, claim.org, &domain).await?;
         let detail = serde_json::json!({ "reason": "the operator vouched for another organisation" });
-        audit::note_of_operator(&mut tx, now_us, claim.org, ("domain.lapse", &domain), detail).await?;
+        tx.note(claim.org, "domain.lapse", &domain, detail).await?;
         claim.org = org;
         domains::insert(&mut tx, &claim).await?;
     }
     domains::verify(&mut tx, &domain, now_us).await?;
     let detail = serde_json::json!({ "how": "operator" });
-    audit::note_of_operator(&mut tx, now_us, claim.org, ("domain.verify", &domain), detail).await?;
-    tx.commit().await?;
+    tx.done(claim.org, "domain.verify", &domain, detail).await?;
     Ok(Claim { verified_us: Some(now_us), ..claim })
 }
 
@@ -190,13 +178,11 @@ pub async fn verify_by_operator(
 /// [`Kind::NotFound`].
 pub async fn release(cx: &Cx, org: OrgId, domain: &str) -> Result<(), Failure> {
     let domain = read(domain)?;
-    let grant = cx.allow(Action::IdpWrite, org).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
+    let mut tx = cx.change(Action::IdpWrite, org).await?;
     if domains::delete(&mut tx, org, &domain).await? == 0 {
         return Err(Failure::not_found("domain"));
     }
-    audit::note(cx, &mut tx, org, "domain.release", &domain, serde_json::json!({})).await?;
-    Ok(tx.commit().await?)
+    tx.done(org, "domain.release", &domain, serde_json::json!({})).await
 }
 
 /// Whether a provider may speak for an address: its domain was shown to belong to an organisation that this

@@ -1,6 +1,6 @@
 //! Usage from outside: CloudEvents, answered item by item.
 
-use crate::cx::Cx;
+use crate::authority::Cx;
 use crate::failure::Failure;
 use access::Action;
 use base::OrgId;
@@ -37,7 +37,7 @@ pub struct RejectedItem {
 pub async fn ingest(cx: &Cx, org: OrgId, content_type: &str, body: &str) -> Result<Taken, Failure> {
     let grant = cx.allow(Action::UsageSend, org).await?;
     let parts = sources::events::split(content_type, body).map_err(|reason| Failure::unreadable("body", reason))?;
-    let mut tx = cx.app.store.read(&grant).await?;
+    let mut tx = cx.read_with(&grant).await?;
     let known: BTreeMap<String, Meter> =
         meters::all(&mut tx).await?.into_iter().map(|meter| (meter.code.clone(), meter)).collect();
     drop(tx);
@@ -107,7 +107,9 @@ fn check_meter(known: &BTreeMap<String, Meter>, record: &metering::UsageRecord) 
 /// The path of `target` if it lies at or below `org`.
 async fn path_below(cx: &Cx, org: OrgId, target: OrgId) -> Result<Option<String>, Failure> {
     match cx.place(target).await {
-        Ok(place) if place.path.contains(&org) => Ok(Some(crate::s3_session::path_text(&place.path))),
+        Ok(place) if place.path.contains(&org) && cx.may(Action::UsageSend, target).await => {
+            Ok(Some(crate::authority::log::path_text(&place.path)))
+        }
         Ok(_) => Ok(None),
         Err(failure) if failure.kind == crate::Kind::NotFound => Ok(None),
         Err(failure) => Err(failure),
@@ -129,15 +131,15 @@ pub async fn define_meter(cx: &Cx, meter: Meter) -> Result<(), Failure> {
     if meter.dimensions.len() > 16 || !meter.dimensions.iter().all(good_name) {
         return Err(Failure::invalid("dimensions", &meter.dimensions.join(" "), "must be at most 16 lower-case words"));
     }
-    let grant = cx.allow(Action::SourceWrite, cx.realm.root()).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
+    let mut tx = cx.change(Action::SourceWrite, cx.realm.root()).await?;
     if meters::insert(&mut tx, &meter, cx.now_us()).await? == 0 {
         let found = meters::all(&mut tx).await?;
         if !found.contains(&meter) {
             return Err(Failure::conflict(format!("code: meter {:?} is defined already, in another way", meter.code)));
         }
     }
-    Ok(tx.commit().await?)
+    let detail = serde_json::json!({ "unit": meter.unit, "dimensions": meter.dimensions });
+    tx.done(cx.realm.root(), "meter.define", &meter.code, detail).await
 }
 
 /// The gateway's meters and the realm's own.
@@ -145,7 +147,7 @@ pub async fn define_meter(cx: &Cx, meter: Meter) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure`].
 pub async fn meters(cx: &Cx) -> Result<Vec<Meter>, Failure> {
-    let mut tx = cx.app.store.read(&cx.own()).await?;
+    let mut tx = cx.look_around().await?;
     let mut found = metering::meter::s3_meters();
     found.extend(meters::all(&mut tx).await?);
     Ok(found)

@@ -4,11 +4,12 @@
 //! into the page that asks and written down when it is answered, so that an answer is good once too. Wrong
 //! codes count against the same limits as wrong passwords.
 
-use crate::cx::{App, Cx};
+use crate::authority::{App, Change, Cx, Door};
 use crate::failure::{Failure, Kind};
-use crate::sign_in::{Client, SignedIn, Tries, check_fresh, renew_in};
-use crate::{admins, audit, orgs, secrets};
-use access::decide_job;
+use crate::sign_in::{Client, SignedIn, check_fresh, renew_in};
+use crate::throttle::Tries;
+use crate::{orgs, secrets};
+use access::Action;
 use access::tree::MfaPolicy;
 use base::{FactorId, RealmId};
 use base64::Engine as _;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use store::attempts::{self, Attempt};
 use store::factors::{self, Factor, Standing};
 use store::users::{self, User};
-use store::{Tx, across, epoch, idps, recovery};
+use store::{Tx, across, idps, recovery};
 
 /// What authenticator apps and browsers call this program.
 const ISSUER: &str = "Meterhouse";
@@ -47,8 +48,8 @@ pub struct Mine {
 }
 
 async fn standing(cx: &Cx) -> Result<Standing, Failure> {
-    let mut tx = cx.app.store.read(&cx.own()).await?;
-    Ok(factors::standing(&mut tx, cx.user()?).await?)
+    let mut tx = cx.own(Action::SelfRead).await?;
+    Ok(factors::standing(&mut tx, cx.user()).await?)
 }
 
 /// One's own second factors.
@@ -56,8 +57,8 @@ async fn standing(cx: &Cx) -> Result<Standing, Failure> {
 /// # Errors
 /// [`Failure`].
 pub async fn mine(cx: &Cx) -> Result<Mine, Failure> {
-    let user = cx.user()?;
-    let mut tx = cx.app.store.read(&cx.own()).await?;
+    let user = cx.user();
+    let mut tx = cx.own(Action::SelfRead).await?;
     let policy = factors::standing(&mut tx, user).await?.policy;
     let mut found = factors::of_user(&mut tx, user).await?;
     found.retain(|factor| factor.confirmed);
@@ -119,7 +120,7 @@ pub struct TotpSetUp {
 /// [`Failure`] naming the field at fault; [`Kind::StepUp`].
 pub async fn begin_totp(cx: &Cx, name: &str) -> Result<TotpSetUp, Failure> {
     check_adding(cx, name).await?;
-    let user = cx.user()?;
+    let user = cx.user();
     let mut random = [0_u8; SECRET_BYTES];
     cx.app.world.fill_random(&mut random);
     let (id, secret) = (FactorId(cx.app.fresh()), Secret::new(random));
@@ -136,7 +137,7 @@ pub async fn begin_totp(cx: &Cx, name: &str) -> Result<TotpSetUp, Failure> {
         created_us: cx.now_us(),
         last_used_us: None,
     };
-    let mut tx = cx.app.store.write(&cx.own()).await?;
+    let mut tx = cx.keep_with(&cx.allow_own(Action::SelfUpdate)?).await?;
     let account = users::get(&mut tx, user).await?;
     factors::delete_unconfirmed(&mut tx, user).await?;
     factors::insert(&mut tx, &factor).await?;
@@ -164,8 +165,8 @@ fn shown(factor: &Factor, secret: &Secret, account: &User) -> Result<TotpSetUp, 
 /// [`Kind::NotFound`] when it was confirmed or forgotten.
 pub async fn waiting_totp(cx: &Cx, factor: FactorId) -> Result<TotpSetUp, Failure> {
     check_console(cx)?;
-    let user = cx.user()?;
-    let mut tx = cx.app.store.read(&cx.own()).await?;
+    let user = cx.user();
+    let mut tx = cx.own(Action::SelfRead).await?;
     let account = users::get(&mut tx, user).await?;
     let found = waiting(&mut tx, &account, factor).await?;
     shown(&found, &secret_of(&cx.app, &found)?, &account)
@@ -207,7 +208,7 @@ pub async fn confirm_totp(
     let tries = Tries::of_user(&signed_in.user, client);
     cx.app.wrong_passwords.take(&tries, cx.now_us())?;
     let fresh_codes = codes_for_first(cx).await?;
-    let mut tx = cx.app.store.write(&decide_job(cx.realm, signed_in.user.home_org)).await?;
+    let mut tx = cx.change_own(Action::SelfUpdate).await?;
     let found = waiting(&mut tx, &signed_in.user, factor).await?;
     let step = totp::verify(&secret_of(&cx.app, &found)?, code, cx.now_us(), None).map_err(wrong_code)?;
     if factors::advance(&mut tx, factor, found.counter, step, cx.now_us()).await? == 0 {
@@ -222,13 +223,13 @@ pub async fn confirm_totp(
 /// What is the same for every kind of factor: codes with the first one, a whole session under a new secret,
 /// and a line in the log.
 async fn added(
-    tx: &mut Tx,
+    tx: &mut Change,
     signed_in: &SignedIn,
     secret: &str,
     factor: &Factor,
     codes: Option<FreshCodes>,
 ) -> Result<Added, Failure> {
-    let (cx, user) = (&signed_in.cx, &signed_in.user);
+    let user = &signed_in.user;
     let mut shown = Vec::new();
     if let Some(fresh) = codes {
         recovery::replace(tx, user.id, &fresh.hashes).await?;
@@ -237,7 +238,7 @@ async fn added(
     let proof = if factor.kind == "totp" { "code" } else { "passkey" };
     let fresh = renew_in(tx, signed_in, secret, ("", proof)).await?;
     let detail = serde_json::json!({ "kind": factor.kind, "name": factor.name, "recovery_codes": shown.len() });
-    audit::note(cx, tx, user.home_org, "factor.add", &factor.id.to_string(), detail).await?;
+    tx.note(user.home_org, "factor.add", &factor.id.to_string(), detail).await?;
     Ok(Added { secret: fresh, codes: shown })
 }
 
@@ -267,16 +268,15 @@ async fn codes_for_first(cx: &Cx) -> Result<Option<FreshCodes>, Failure> {
 /// [`Kind::Conflict`] without a factor; [`Kind::StepUp`].
 pub async fn new_codes(cx: &Cx) -> Result<Vec<String>, Failure> {
     check_console(cx)?;
-    let user = cx.user()?;
+    let user = cx.user();
     if !standing(cx).await?.has_factor {
         return Err(Failure::conflict("set up an authenticator app or a passkey first"));
     }
     let fresh = fresh_codes(&cx.app).await?;
-    let mut tx = cx.app.store.write(&cx.own()).await?;
+    let mut tx = cx.change_own(Action::SelfUpdate).await?;
     recovery::replace(&mut tx, user, &fresh.hashes).await?;
     let home = users::get(&mut tx, user).await?.home_org;
-    audit::note(cx, &mut tx, home, "recovery_code.renew", &user.to_string(), serde_json::json!({})).await?;
-    tx.commit().await?;
+    tx.done(home, "recovery_code.renew", &user.to_string(), serde_json::json!({})).await?;
     Ok(fresh.shown)
 }
 
@@ -287,10 +287,8 @@ pub async fn new_codes(cx: &Cx) -> Result<Vec<String>, Failure> {
 /// the last admin could not sign in any more; [`Kind::StepUp`].
 pub async fn remove(cx: &Cx, factor: FactorId) -> Result<(), Failure> {
     check_console(cx)?;
-    let user = cx.user()?;
-    let mut tx = cx.app.store.write(&cx.own()).await?;
-    epoch::bump(&mut tx).await?;
-    let places = admins::places_of(&mut tx, user).await?;
+    let user = cx.user();
+    let mut tx = cx.change_own(Action::SelfUpdate).await?;
     let policy = factors::standing(&mut tx, user).await?.policy;
     let mut left = factors::of_user(&mut tx, user).await?;
     let removed = left.iter().position(|found| found.id == factor).map(|index| left.remove(index));
@@ -309,10 +307,8 @@ pub async fn remove(cx: &Cx, factor: FactorId) -> Result<(), Failure> {
     if account.password_hash.is_empty() && !known && !left.iter().any(|found| found.kind == "passkey") {
         return Err(Failure::conflict("this is your only way to sign in"));
     }
-    admins::check_all(&mut tx, &places, cx.now_us()).await?;
     let detail = serde_json::json!({ "kind": removed.kind, "name": removed.name });
-    audit::note(cx, &mut tx, account.home_org, "factor.remove", &factor.to_string(), detail).await?;
-    Ok(tx.commit().await?)
+    tx.done(account.home_org, "factor.remove", &factor.to_string(), detail).await
 }
 
 fn wrong_code(error: TotpError) -> Failure {
@@ -342,7 +338,7 @@ pub(crate) async fn check_code(
 }
 
 async fn check_totp(app: &Arc<App>, realm: RealmId, user: &User, code: &str) -> Result<(), Failure> {
-    let mut tx = app.store.write(&decide_job(realm, user.home_org)).await?;
+    let mut tx = Door::at(app, realm).keep(user.home_org).await?;
     let mut worst = TotpError::Wrong;
     for factor in factors::of_user(&mut tx, user.id).await? {
         if factor.kind != "totp" || !factor.confirmed {
@@ -363,18 +359,16 @@ async fn check_totp(app: &Arc<App>, realm: RealmId, user: &User, code: &str) -> 
 async fn check_recovery(app: &Arc<App>, realm: RealmId, user: &User, code: &str) -> Result<(), Failure> {
     let wrong = || Failure::unreadable("code", "this recovery code is wrong or was used already");
     let code = recovery_codes::normalise(code).map_err(|error| Failure::unreadable("code", error))?;
-    let mut tx = app.store.read(&decide_job(realm, user.home_org)).await?;
+    let mut tx = Door::at(app, realm).read().await?;
     let hashes = recovery::unused(&mut tx, user.id).await?;
     drop(tx);
     let hash = app.passwords.find(&code, &hashes).await?.ok_or_else(wrong)?;
-    let cx = Cx::system(app.clone(), realm);
-    let mut tx = app.store.write(&decide_job(realm, user.home_org)).await?;
+    let mut tx = Door::of(app, realm, user.id).record(user.home_org).await?;
     if recovery::spend(&mut tx, user.id, &hash, app.now_us()).await? == 0 {
         return Err(wrong());
     }
     let detail = serde_json::json!({ "left": hashes.len() - 1 });
-    audit::note(&cx, &mut tx, user.home_org, "recovery_code.use", &user.id.to_string(), detail).await?;
-    Ok(tx.commit().await?)
+    tx.done(user.home_org, "recovery_code.use", &user.id.to_string(), detail).await
 }
 
 /// The options of one of the browser's two calls, and what the form must send back with the answer.
@@ -482,7 +476,7 @@ pub async fn begin_passkey(signed_in: &SignedIn, console_url: &str) -> Result<Ce
     let (cx, user) = (&signed_in.cx, &signed_in.user);
     check_adding(cx, "passkey").await?;
     let party = party(console_url)?;
-    let mut tx = cx.app.store.read(&cx.own()).await?;
+    let mut tx = cx.own(Action::SelfRead).await?;
     let (known, mut handle) = known_passkeys(&mut tx, user).await?;
     drop(tx);
     if handle.is_empty() {
@@ -537,7 +531,7 @@ pub async fn add_passkey(
     }
     let fresh_codes = codes_for_first(cx).await?;
     let factor = passkey_factor(cx, user, name, handle, passkey, credential_hash)?;
-    let mut tx = cx.app.store.write(&decide_job(cx.realm, user.home_org)).await?;
+    let mut tx = cx.change_own(Action::SelfUpdate).await?;
     spend(&cx.app, &mut tx, &challenge).await?;
     factors::insert(&mut tx, &factor).await?;
     let added = added(&mut tx, signed_in, secret, &factor, fresh_codes).await?;
@@ -606,7 +600,7 @@ async fn ask(
     purpose: &str,
     console_url: &str,
 ) -> Result<Ceremony, Failure> {
-    let mut tx = app.store.read(&decide_job(realm, realm.root())).await?;
+    let mut tx = Door::at(app, realm).read().await?;
     let (known, _) = known_passkeys(&mut tx, user).await?;
     if known.is_empty() {
         return Err(Failure::not_found("passkey"));
@@ -655,7 +649,7 @@ async fn verify(
     is_alone: bool,
 ) -> Result<(), Failure> {
     let hash = credential_hash(answer.credential_id());
-    let mut tx = app.store.write(&decide_job(realm, user.home_org)).await?;
+    let mut tx = Door::at(app, realm).keep(user.home_org).await?;
     let mut known = factors::of_user(&mut tx, user.id).await?.into_iter();
     let factor = known.find(|factor| factor.confirmed && factor.kind == "passkey" && factor.credential_hash == hash);
     let factor = factor.ok_or_else(|| Failure::unreadable("passkey", "is not one of yours"))?;
@@ -680,12 +674,12 @@ async fn verify(
             Ok(tx.commit().await?)
         }
         Err(error) => {
+            tx.commit().await?; // The challenge is spent.
             if let WebauthnError::CounterFell { stored, sent } = &error {
                 let detail = serde_json::json!({ "alarm": true, "user": user.id, "stored": stored, "sent": sent });
-                let cx = Cx::system(app.clone(), realm);
                 let target = factor.id.to_string();
-                audit::note(&cx, &mut tx, user.home_org, "passkey.counter_fell", &target, detail).await?;
-                tx.commit().await?;
+                let alarm = Door::of(app, realm, user.id).record(user.home_org).await?;
+                alarm.done(user.home_org, "passkey.counter_fell", &target, detail).await?;
                 tracing::warn!(factor = target, %error, "a passkey may have been copied");
             }
             Err(wrong_passkey(error))
@@ -704,7 +698,7 @@ pub(crate) async fn owner_of_passkey(
     let read = AuthenticationAnswer::read(answer.answer).map_err(|error| Failure::unreadable("passkey", error))?;
     let found = across::passkeys(&app.store, &credential_hash(read.credential_id())).await?;
     let (realm, factor) = found.into_iter().next().ok_or_else(unknown)?;
-    let mut tx = app.store.read(&decide_job(realm, realm.root())).await?;
+    let mut tx = Door::at(app, realm).read().await?;
     let user = users::get(&mut tx, factor.user).await?;
     drop(tx);
     if user.state != "active" || user.kind != "human" {

@@ -1,14 +1,14 @@
 //! Groups: many people, many policies.
 
-use crate::cx::Cx;
+use crate::authority::Cx;
 use crate::failure::Failure;
 use crate::people::{Given, NamesBelow, given_to};
-use crate::{admins, audit, orgs, people};
+use crate::{admins, orgs, people};
 use access::Action;
 use base::{GroupId, OrgId, UserId};
 use serde::Serialize;
 use store::groups::{self, Group};
-use store::{Tx, bindings, epoch, memberships, users};
+use store::{Tx, bindings, memberships, users};
 
 /// Members of one group at most.
 pub(crate) const MEMBERS_MAX: usize = 10_000;
@@ -30,9 +30,9 @@ pub struct GroupDetail {
 /// # Errors
 /// [`Failure`].
 pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<GroupDetail>, Failure> {
-    let grant = cx.allow(Action::GroupRead, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
-    let mut names = NamesBelow::new(org);
+    let (grant, span) = cx.span(Action::GroupRead, org).await?;
+    let mut tx = cx.read_with(&grant).await?;
+    let mut names = NamesBelow::new(org, span);
     let mut found = Vec::new();
     for group in groups::at_org(&mut tx, org).await? {
         let mut members = Vec::new();
@@ -52,8 +52,7 @@ pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<GroupDetail>, Failure> {
 /// [`Failure`] naming the field at fault.
 pub async fn create(cx: &Cx, org: OrgId, name: &str) -> Result<Group, Failure> {
     orgs::check_name("name", name)?;
-    let grant = cx.allow(Action::GroupWrite, org).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
+    let mut tx = cx.change(Action::GroupWrite, org).await?;
     let group = Group {
         id: GroupId(cx.app.fresh()),
         org,
@@ -62,9 +61,7 @@ pub async fn create(cx: &Cx, org: OrgId, name: &str) -> Result<Group, Failure> {
         created_us: cx.now_us(),
     };
     insert(&mut tx, &group).await?;
-    audit::note(cx, &mut tx, org, "group.create", &group.id.to_string(), serde_json::json!({ "name": group.name }))
-        .await?;
-    tx.commit().await?;
+    tx.done(org, "group.create", &group.id.to_string(), serde_json::json!({ "name": group.name })).await?;
     Ok(group)
 }
 
@@ -96,19 +93,12 @@ async fn check_given(cx: &Cx, tx: &mut Tx, group: GroupId) -> Result<(), Failure
 /// # Errors
 /// [`crate::Kind::Conflict`] when an organisation would lose its last admin.
 pub async fn delete(cx: &Cx, org: OrgId, group: GroupId) -> Result<(), Failure> {
-    let grant = cx.allow(Action::GroupWrite, org).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change(Action::GroupWrite, org).await?;
     let found = at(&mut tx, org, group).await?;
     check_given(cx, &mut tx, group).await?;
-    let places: Vec<OrgId> = bindings::of_group(&mut tx, group).await?.into_iter().map(|held| held.scope).collect();
     groups::delete(&mut tx, group).await?;
     store::scim::delete_group(&mut tx, org, group).await?;
-    admins::check_all(&mut tx, &places, cx.now_us()).await?;
-    audit::note(cx, &mut tx, org, "group.delete", &group.to_string(), serde_json::json!({ "name": found.name }))
-        .await?;
-    tx.commit().await?;
-    cx.app.caches.clear();
+    tx.done(org, "group.delete", &group.to_string(), serde_json::json!({ "name": found.name })).await?;
     Ok(())
 }
 
@@ -117,9 +107,7 @@ pub async fn delete(cx: &Cx, org: OrgId, group: GroupId) -> Result<(), Failure> 
 /// # Errors
 /// [`Failure`].
 pub async fn add_member(cx: &Cx, org: OrgId, group: GroupId, user: UserId) -> Result<(), Failure> {
-    let grant = cx.allow(Action::GroupWrite, org).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change(Action::GroupWrite, org).await?;
     at(&mut tx, org, group).await?;
     check_given(cx, &mut tx, group).await?;
     if memberships::get(&mut tx, user, org).await?.is_none() {
@@ -130,11 +118,9 @@ pub async fn add_member(cx: &Cx, org: OrgId, group: GroupId, user: UserId) -> Re
     }
     groups::add_member(&mut tx, group, user, "local").await?;
     for held in bindings::of_group(&mut tx, group).await? {
-        admins::note_first(&mut tx, held.scope, cx.now_us()).await?;
+        admins::note_first(&mut tx, held.scope).await?;
     }
-    audit::note(cx, &mut tx, org, "group.add_member", &group.to_string(), serde_json::json!({ "user": user })).await?;
-    tx.commit().await?;
-    cx.app.caches.clear();
+    tx.done(org, "group.add_member", &group.to_string(), serde_json::json!({ "user": user })).await?;
     Ok(())
 }
 
@@ -143,19 +129,12 @@ pub async fn add_member(cx: &Cx, org: OrgId, group: GroupId, user: UserId) -> Re
 /// # Errors
 /// [`crate::Kind::Conflict`] when an organisation would lose its last admin.
 pub async fn remove_member(cx: &Cx, org: OrgId, group: GroupId, user: UserId) -> Result<(), Failure> {
-    let grant = cx.allow(Action::GroupWrite, org).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change(Action::GroupWrite, org).await?;
     at(&mut tx, org, group).await?;
     check_given(cx, &mut tx, group).await?;
-    let places = admins::places_of(&mut tx, user).await?;
     if groups::remove_member(&mut tx, group, user).await? == 0 {
         return Err(Failure::not_found("user"));
     }
-    admins::check_all(&mut tx, &places, cx.now_us()).await?;
-    audit::note(cx, &mut tx, org, "group.remove_member", &group.to_string(), serde_json::json!({ "user": user }))
-        .await?;
-    tx.commit().await?;
-    cx.app.caches.clear();
+    tx.done(org, "group.remove_member", &group.to_string(), serde_json::json!({ "user": user })).await?;
     Ok(())
 }

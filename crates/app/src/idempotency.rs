@@ -1,11 +1,15 @@
 //! Retried API writes: the same key and request give the stored answer.
 
-use crate::cx::Cx;
+use crate::authority::Cx;
 use crate::failure::{Failure, Kind};
 use store::idempotency::{self, Kept};
 
+/// Whose answers these are: a token's are its own, so that one with fewer rights cannot read what another was told.
 fn caller(cx: &Cx) -> String {
-    cx.doer()
+    match cx.origin.token {
+        Some(token) => format!("{} {token}", cx.doer()),
+        None => cx.doer(),
+    }
 }
 
 /// The stored answer of a key, if the request is the same.
@@ -16,7 +20,7 @@ pub async fn replay(cx: &Cx, key: &str, request_hash: &str) -> Result<Option<(u1
     if key.is_empty() || key.len() > 255 {
         return Err(Failure::invalid("Idempotency-Key", key, "must have 1 to 255 characters"));
     }
-    let mut tx = cx.app.store.read(&cx.own()).await?;
+    let mut tx = cx.look_around().await?;
     match idempotency::get(&mut tx, &caller(cx), key).await? {
         Some(kept) if kept.request_hash == request_hash => {
             let status =
@@ -34,7 +38,7 @@ pub async fn replay(cx: &Cx, key: &str, request_hash: &str) -> Result<Option<(u1
 /// [`Failure`].
 pub async fn keep(cx: &Cx, key: &str, request_hash: &str, status: u16, body: &str) -> Result<(), Failure> {
     let kept = Kept { request_hash: request_hash.to_owned(), status: status.into(), body: body.to_owned() };
-    let mut tx = cx.app.store.write(&cx.own()).await?;
+    let mut tx = cx.keep_own().await?;
     match idempotency::insert(&mut tx, &caller(cx), key, &kept, cx.now_us()).await {
         Ok(()) => Ok(tx.commit().await?),
         // Somebody kept the same answer at the same moment.

@@ -1,18 +1,18 @@
 //! Identity providers of organisations: set, tried, switched off, deleted; what hangs on one.
 
-use crate::cx::{App, Cx};
+use crate::authority::lockout::{all_held, check_emergency, covers, has_nothing_else, lacks};
+use crate::authority::{App, Cx, Door};
 use crate::failure::{Failure, Kind};
-use crate::sso::covers;
-use crate::{admins, audit, orgs, people, scim};
+use crate::{orgs, people, scim};
 use access::admins::keeps_admin;
-use access::{Action, PolicyRef, Propagate, decide_job};
+use access::{Action, PolicyRef, Propagate};
 use base::{GroupId, IdpId, OrgId, RealmId, UserId};
 use identity::oidc::{calls, discovery_url};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use store::idps::{self, Idp, Settings};
 use store::users::{self, User};
-use store::{Tx, bindings, epoch, factors, groups, memberships, sessions, tokens};
+use store::{Tx, bindings, groups, memberships, sessions, tokens};
 
 /// Entries of a group mapping at most.
 const MAPPED_MAX: usize = 1_000;
@@ -41,8 +41,7 @@ pub struct NewIdp {
 /// # Errors
 /// [`Failure`].
 pub async fn get(cx: &Cx, org: OrgId) -> Result<Option<Idp>, Failure> {
-    let grant = cx.allow(Action::IdpRead, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
+    let mut tx = cx.read(Action::IdpRead, org).await?;
     Ok(idps::at_org(&mut tx, org).await?)
 }
 
@@ -51,8 +50,7 @@ pub async fn get(cx: &Cx, org: OrgId) -> Result<Option<Idp>, Failure> {
 /// # Errors
 /// [`Failure`].
 pub async fn inherited(cx: &Cx, org: OrgId) -> Result<Option<String>, Failure> {
-    let grant = cx.allow(Action::IdpRead, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
+    let mut tx = cx.read(Action::IdpRead, org).await?;
     Ok(idps::serving(&mut tx, org).await?.filter(|idp| idp.org != org).map(|idp| idp.name))
 }
 
@@ -122,9 +120,7 @@ async fn check_groups(cx: &Cx, tx: &mut Tx, org: OrgId, settings: &Settings) -> 
 /// [`Failure`] naming the field at fault; [`Kind::Conflict`] for the last admin.
 pub async fn put(cx: &Cx, org: OrgId, new: NewIdp) -> Result<Idp, Failure> {
     check_new(cx, &new)?;
-    let grant = cx.allow(Action::IdpWrite, org).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change(Action::IdpWrite, org).await?;
     // Whose provider it is decides who comes in as whom, as an admin too.
     people::check_giving(cx, &mut tx, PolicyRef::ADMIN, Propagate::Subtree, org).await?;
     check_groups(cx, &mut tx, org, &new.settings).await?;
@@ -136,7 +132,6 @@ pub async fn put(cx: &Cx, org: OrgId, new: NewIdp) -> Result<Idp, Failure> {
         let text = format!("issuer: people are known by {:?}; delete this provider first", known.issuer);
         return Err(Failure::conflict(text));
     }
-    let places = places_of_known(&mut tx, id).await?;
     let secret_sealed = match (&new.client_secret, &known) {
         (Some(secret), _) => cx.app.vault.seal(cx.app.world.as_ref(), &id.to_string(), secret),
         (None, Some(known)) => known.secret_sealed.clone(),
@@ -157,7 +152,6 @@ pub async fn put(cx: &Cx, org: OrgId, new: NewIdp) -> Result<Idp, Failure> {
     if org == cx.realm.root() {
         check_emergency(&mut tx, org, cx.now_us()).await?;
     }
-    admins::check_all(&mut tx, &places, cx.now_us()).await?;
     let detail = serde_json::json!({
         "issuer": idp.issuer,
         "client_id": idp.client_id,
@@ -165,19 +159,8 @@ pub async fn put(cx: &Cx, org: OrgId, new: NewIdp) -> Result<Idp, Failure> {
         "settings": idp.settings,
         "state": idp.state,
     });
-    audit::note(cx, &mut tx, org, "idp.set", &id.to_string(), detail).await?;
-    tx.commit().await?;
-    cx.app.caches.clear();
+    tx.done(org, "idp.set", &id.to_string(), detail).await?;
     Ok(idp)
-}
-
-/// Where those run something whom a provider knows.
-async fn places_of_known(tx: &mut Tx, idp: IdpId) -> Result<Vec<OrgId>, Failure> {
-    let mut places = BTreeSet::new();
-    for user in idps::users(tx, idp).await? {
-        places.extend(admins::places_of(tx, user).await?);
-    }
-    Ok(places.into_iter().collect())
 }
 
 /// Deletes the provider of an organisation. Tokens and sessions of those who have no other way to sign in end
@@ -186,14 +169,10 @@ async fn places_of_known(tx: &mut Tx, idp: IdpId) -> Result<Vec<OrgId>, Failure>
 /// # Errors
 /// [`Kind::Conflict`] for the last admin.
 pub async fn delete(cx: &Cx, org: OrgId) -> Result<(), Failure> {
-    let grant = cx.allow(Action::IdpWrite, org).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change(Action::IdpWrite, org).await?;
     let idp = idps::at_org(&mut tx, org).await?.ok_or_else(|| Failure::not_found("identity provider"))?;
-    let places = places_of_known(&mut tx, idp.id).await?;
     let known = idps::users(&mut tx, idp.id).await?;
     idps::delete(&mut tx, idp.id).await?;
-    admins::check_all(&mut tx, &places, cx.now_us()).await?;
     let mut stranded = 0;
     for user in known {
         let account = users::get(&mut tx, user).await?;
@@ -204,9 +183,7 @@ pub async fn delete(cx: &Cx, org: OrgId) -> Result<(), Failure> {
         }
     }
     let detail = serde_json::json!({ "issuer": idp.issuer, "people_shut_out": stranded });
-    audit::note(cx, &mut tx, org, "idp.delete", &idp.id.to_string(), detail).await?;
-    tx.commit().await?;
-    cx.app.caches.clear();
+    tx.done(org, "idp.delete", &idp.id.to_string(), detail).await?;
     Ok(())
 }
 
@@ -236,15 +213,6 @@ pub async fn test(cx: &Cx, org: OrgId, issuer: &str) -> Result<Tested, Failure> 
         token_endpoint: provider.token_endpoint,
         scopes: provider.scopes,
     })
-}
-
-/// Whether somebody has neither password nor passkey.
-async fn has_nothing_else(tx: &mut Tx, user: &User) -> Result<bool, Failure> {
-    if !user.password_hash.is_empty() || user.kind != "human" {
-        return Ok(false);
-    }
-    let known = factors::of_user(tx, user.id).await?;
-    Ok(!known.iter().any(|factor| factor.kind == "passkey" && factor.confirmed))
 }
 
 /// Refuses somebody who can sign in only with providers that are switched off.
@@ -284,7 +252,7 @@ pub(crate) async fn check_still_covered(tx: &mut Tx, user: &User, proof: &str) -
 /// Refuses a password or a passkey where only the organisation's provider may let people in. Accounts for
 /// emergencies are let through.
 pub(crate) async fn check_password_allowed(app: &Arc<App>, realm: RealmId, user: &User) -> Result<(), Failure> {
-    let mut tx = app.store.read(&decide_job(realm, realm.root())).await?;
+    let mut tx = Door::at(app, realm).read().await?;
     let Some(idp) = requiring(&mut tx, user).await? else { return Ok(()) };
     if is_for_emergencies(&mut tx, realm.root(), user.id, app.now_us()).await? {
         return Ok(());
@@ -352,7 +320,7 @@ fn check_root(cx: &Cx, org: OrgId) -> Result<(), Failure> {
 pub async fn emergencies(cx: &Cx, org: OrgId) -> Result<Vec<Emergency>, Failure> {
     let grant = cx.allow(Action::IdpRead, org).await?;
     check_root(cx, org)?;
-    let mut tx = cx.app.store.read(&grant).await?;
+    let mut tx = cx.read_with(&grant).await?;
     let marked: BTreeSet<UserId> = users::break_glass(&mut tx).await?.into_iter().collect();
     let running = bindings::admins(&mut tx, org).await?.into_iter().filter(|admin| admin.counts_at(cx.now_us()));
     let running: BTreeSet<UserId> = running.map(|admin| admin.user).chain(marked.iter().copied()).collect();
@@ -366,33 +334,6 @@ pub async fn emergencies(cx: &Cx, org: OrgId) -> Result<Vec<Emergency>, Failure>
     Ok(found)
 }
 
-/// What somebody lacks to get in without a provider, and safely.
-async fn lacks(tx: &mut Tx, account: &User) -> Result<&'static str, Failure> {
-    if account.password_hash.is_empty() {
-        return Ok("a password");
-    }
-    Ok(if factors::standing(tx, account.id).await?.has_factor { "" } else { "a second factor" })
-}
-
-/// Refuses when the highest organisation lets people in by its provider only, and nobody could get in without it.
-pub(crate) async fn check_emergency(tx: &mut Tx, root: OrgId, now_us: i64) -> Result<(), Failure> {
-    let idp = idps::at_org(tx, root).await?;
-    if !idp.is_some_and(|idp| idp.settings.enforced && idp.state == "active") {
-        return Ok(());
-    }
-    let marked: BTreeSet<UserId> = users::break_glass(tx).await?.into_iter().collect();
-    let admins = bindings::admins(tx, root).await?;
-    for admin in admins.iter().filter(|admin| admin.counts_at(now_us) && marked.contains(&admin.user)) {
-        let account = users::get(tx, admin.user).await?;
-        if lacks(tx, &account).await?.is_empty() {
-            return Ok(());
-        }
-    }
-    let text = "first mark an admin of the highest organisation who has a password and a second factor as an account \
-                for emergencies: while people sign in by the provider only, nobody else could mend it";
-    Err(Failure::conflict(text).coded("break_glass_required"))
-}
-
 /// Marks an admin of the highest organisation for emergencies, or takes the mark away: his password works where a
 /// provider is enforced. Three at most; each use is an alarm in the audit log. Only who holds all that an
 /// Organization Admin does can do so.
@@ -402,8 +343,7 @@ pub(crate) async fn check_emergency(tx: &mut Tx, root: OrgId, now_us: i64) -> Re
 pub async fn set_emergency(cx: &Cx, org: OrgId, user: UserId, on: bool) -> Result<(), Failure> {
     let grant = cx.allow(Action::IdpWrite, org).await?;
     check_root(cx, org)?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change_with(&grant).await?;
     people::check_giving(cx, &mut tx, PolicyRef::ADMIN, Propagate::Subtree, org).await?;
     let account = users::get(&mut tx, user).await?;
     if on {
@@ -412,8 +352,7 @@ pub async fn set_emergency(cx: &Cx, org: OrgId, user: UserId, on: bool) -> Resul
     users::set_break_glass(&mut tx, user, on).await?;
     check_emergency(&mut tx, org, cx.now_us()).await?;
     let detail = serde_json::json!({ "on": on });
-    audit::note(cx, &mut tx, org, "break_glass.set", &user.to_string(), detail).await?;
-    Ok(tx.commit().await?)
+    tx.done(org, "break_glass.set", &user.to_string(), detail).await
 }
 
 async fn check_markable(cx: &Cx, tx: &mut Tx, root: OrgId, account: &User) -> Result<(), Failure> {
@@ -440,8 +379,7 @@ async fn check_markable(cx: &Cx, tx: &mut Tx, root: OrgId, account: &User) -> Re
 /// # Errors
 /// [`Failure`].
 pub async fn pending(cx: &Cx, org: OrgId) -> Result<Vec<User>, Failure> {
-    let grant = cx.allow(Action::UserRead, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
+    let mut tx = cx.read(Action::UserRead, org).await?;
     let mut found = Vec::new();
     for membership in memberships::at_org(&mut tx, org).await? {
         let user = users::get(&mut tx, membership.user).await?;
@@ -458,9 +396,7 @@ pub async fn pending(cx: &Cx, org: OrgId) -> Result<Vec<User>, Failure> {
 /// # Errors
 /// [`Kind::NotFound`] when nobody of this id waits there.
 pub async fn let_in(cx: &Cx, org: OrgId, user: UserId) -> Result<UserId, Failure> {
-    let grant = cx.allow(Action::UserInvite, org).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change(Action::UserInvite, org).await?;
     let account = pending_at(&mut tx, org, user).await?;
     let is_known = idps::of_user(&mut tx, user).await?.into_iter().next();
     let waiting = match &is_known {
@@ -469,14 +405,14 @@ pub async fn let_in(cx: &Cx, org: OrgId, user: UserId) -> Result<UserId, Failure
     };
     let mut becomes = user;
     for (directory, row) in waiting.into_iter().filter(|(_, row)| row.suspended.is_empty()) {
-        for held in people::all_held(&mut tx, row.account).await? {
+        for held in all_held(&mut tx, row.account).await? {
             people::check_giving_now(cx, &mut tx, held.policy, held.propagate, held.scope).await?;
         }
         if becomes == user {
             becomes = row.account;
             idps::move_identities(&mut tx, user, becomes).await?;
         } else {
-            scim::put_in_place(cx, &mut tx, directory, row, becomes).await?;
+            scim::put_in_place(&mut tx, directory, row, becomes).await?;
         }
     }
     if becomes == user {
@@ -484,12 +420,10 @@ pub async fn let_in(cx: &Cx, org: OrgId, user: UserId) -> Result<UserId, Failure
         memberships::set_state(&mut tx, user, org, "active").await?;
     } else {
         memberships::delete(&mut tx, user, org).await?;
-        people::shut(cx, &mut tx, user).await?;
+        people::shut(&mut tx, user).await?;
     }
     let detail = serde_json::json!({ "said": account.description, "account": becomes });
-    audit::note(cx, &mut tx, org, "idp.let_in", &user.to_string(), detail).await?;
-    tx.commit().await?;
-    cx.app.caches.clear();
+    tx.done(org, "idp.let_in", &user.to_string(), detail).await?;
     Ok(becomes)
 }
 
@@ -498,16 +432,13 @@ pub async fn let_in(cx: &Cx, org: OrgId, user: UserId) -> Result<UserId, Failure
 /// # Errors
 /// [`Kind::NotFound`] when nobody of this id waits there.
 pub async fn turn_away(cx: &Cx, org: OrgId, user: UserId) -> Result<(), Failure> {
-    let grant = cx.allow(Action::UserInvite, org).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change(Action::UserInvite, org).await?;
     let account = pending_at(&mut tx, org, user).await?;
     idps::forget_identities(&mut tx, user).await?;
     memberships::delete(&mut tx, user, org).await?;
-    people::shut(cx, &mut tx, user).await?;
+    people::shut(&mut tx, user).await?;
     let detail = serde_json::json!({ "said": account.description });
-    audit::note(cx, &mut tx, org, "idp.turn_away", &user.to_string(), detail).await?;
-    Ok(tx.commit().await?)
+    tx.done(org, "idp.turn_away", &user.to_string(), detail).await
 }
 
 async fn pending_at(tx: &mut Tx, org: OrgId, user: UserId) -> Result<User, Failure> {

@@ -1,32 +1,38 @@
 //! Virtual S3 access keys.
 
-use crate::cx::Cx;
+use crate::authority::Cx;
 use crate::failure::Failure;
-use crate::{audit, secrets};
-use access::Action;
+use crate::people::check_could_give;
+use crate::secrets;
+use crate::sign_in::check_fresh;
+use access::{Action, Ask};
 use base::{OrgId, UserId};
+use store::Tx;
 use store::keys::{self, AccessKey};
 use store::users;
 
 /// Keys that one user may hold at once.
 const LIVE_MAX: usize = 20;
 
-/// Makes a key for `user`, charged to `org`. The secret is shown once.
+/// Makes a key for `user`, charged to `org`. The secret is shown once, to whoever makes it: a key for somebody else
+/// acts as that person, so it is made only for people of the organisation or below it over whom the maker could give
+/// everything that they have, and with a fresh proof of identity.
 ///
 /// # Errors
-/// [`Failure`]; the user must have a role at `org` or above it.
+/// [`crate::Kind::NotFound`] for anybody else, as for an id that never was.
 pub async fn create(cx: &Cx, org: OrgId, user: UserId, name: &str) -> Result<(AccessKey, String), Failure> {
     crate::orgs::check_name("name", name)?;
-    let own = cx.actor.as_ref().is_some_and(|actor| actor.user() == user);
-    let grant = cx.allow(if own { Action::S3OwnKeys } else { Action::S3ManageKeys }, org).await?;
+    let own = cx.user() == user;
+    let mut tx = cx.change(if own { Action::S3OwnKeys } else { Action::S3ManageKeys }, org).await?;
+    if !own {
+        check_holder(cx, &mut tx, org, user).await?;
+    }
     let place = cx.place(org).await?;
     let mut random = [0_u8; 12];
     cx.app.world.fill_random(&mut random);
     let key_id = format!("MH{}", hex::encode_upper(&random[..9]));
     let secret = secrets::random_text(cx.app.world.as_ref(), 30);
-    let mut tx = cx.app.store.write(&grant).await?;
-    users::get(&mut tx, user).await?;
-    let holder = crate::cx::actor_of(&cx.app, &mut tx, user).await?;
+    let holder = crate::authority::actor_of(&cx.app, &mut tx, user).await?;
     if !crate::s3_session::may_use_keys(&holder, &place, cx.now_us()) {
         return Err(Failure::invalid("user", &user.to_string(), "may not use S3 keys at this organisation"));
     }
@@ -44,9 +50,19 @@ pub async fn create(cx: &Cx, org: OrgId, user: UserId, name: &str) -> Result<(Ac
         revoked_us: None,
     };
     keys::insert(&mut tx, &key).await?;
-    audit::note(cx, &mut tx, org, "key.create", &key.key_id, serde_json::json!({ "user": user })).await?;
-    tx.commit().await?;
+    tx.done(org, "key.create", &key.key_id, serde_json::json!({ "user": user })).await?;
     Ok((key, secret))
+}
+
+/// Whether the maker may act as somebody else: they belong to `org` or below it, and have nothing that the maker could
+/// not give.
+async fn check_holder(cx: &Cx, tx: &mut Tx, org: OrgId, user: UserId) -> Result<(), Failure> {
+    let unknown = || Failure::not_found("user");
+    if !users::is_below(tx, user, org).await? {
+        return Err(unknown());
+    }
+    check_could_give(tx, user, &cx.actor, cx.now_us()).await.map_err(|_| unknown())?;
+    check_fresh(cx)
 }
 
 /// Keys charged to `org` and below.
@@ -54,9 +70,11 @@ pub async fn create(cx: &Cx, org: OrgId, user: UserId, name: &str) -> Result<(Ac
 /// # Errors
 /// [`Failure`].
 pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<AccessKey>, Failure> {
-    let grant = cx.allow(Action::S3ManageKeys, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
-    Ok(keys::below(&mut tx, org).await?)
+    let (grant, span) = cx.span(Action::S3ManageKeys, org).await?;
+    let mut tx = cx.read_with(&grant).await?;
+    let mut found = keys::below(&mut tx, org).await?;
+    found.retain(|row| span.has(row.org));
+    Ok(found)
 }
 
 /// One's own keys.
@@ -64,8 +82,8 @@ pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<AccessKey>, Failure> {
 /// # Errors
 /// [`Failure`].
 pub async fn mine(cx: &Cx) -> Result<Vec<AccessKey>, Failure> {
-    let mut tx = cx.app.store.read(&cx.own()).await?;
-    Ok(keys::of_user(&mut tx, cx.user()?).await?)
+    let mut tx = cx.own(Action::SelfRead).await?;
+    Ok(keys::of_user(&mut tx, cx.user()).await?)
 }
 
 /// Revokes a key at once.
@@ -73,20 +91,19 @@ pub async fn mine(cx: &Cx) -> Result<Vec<AccessKey>, Failure> {
 /// # Errors
 /// [`Failure`].
 pub async fn revoke(cx: &Cx, key_id: &str) -> Result<(), Failure> {
-    let mut tx = cx.app.store.read(&cx.own()).await?;
-    let key = keys::get(&mut tx, key_id).await?;
+    let mut tx = cx.look_around().await?;
+    let own = keys::get(&mut tx, key_id).await.is_ok_and(|key| key.user == cx.user());
     drop(tx);
-    let own = cx.actor.as_ref().is_some_and(|actor| actor.user() == key.user);
-    let grant = cx.allow(if own { Action::S3OwnKeys } else { Action::S3ManageKeys }, key.org).await;
-    // A key elsewhere is as unknown as one that never was.
-    let grant = grant.map_err(|_| Failure::not_found("access key"))?;
-    let mut tx = cx.app.store.write(&grant).await?;
+    let (grant, key) = if own {
+        let mut tx = cx.own(Action::S3OwnKeys).await?;
+        (cx.allow_own(Action::S3OwnKeys)?, keys::get(&mut tx, key_id).await?)
+    } else {
+        cx.find::<AccessKey>(key_id.to_owned(), Ask::of(Action::S3ManageKeys)).await?
+    };
+    let mut tx = cx.change_with(&grant).await?;
     if keys::revoke(&mut tx, key_id, cx.now_us()).await? == 0 {
         return Err(Failure::conflict("the key was revoked before"));
     }
-    audit::note(cx, &mut tx, key.org, "key.revoke", key_id, serde_json::json!({})).await?;
-    tx.commit().await?;
-    cx.app.caches.clear();
-    cx.app.s3.forget(key_id);
-    Ok(())
+    tx.forget_key(key_id);
+    tx.done(key.org, "key.revoke", key_id, serde_json::json!({})).await
 }

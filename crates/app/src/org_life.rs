@@ -1,15 +1,15 @@
 //! The life of an organisation: moving, suspending, deleting, restoring.
 
-use crate::cx::Cx;
+use crate::authority::lockout::keeps_admin;
+use crate::authority::{Change, Cx, SystemCx};
 use crate::failure::{Failure, Kind};
 use crate::orgs::from_above;
-use crate::{admins, audit};
 use access::tree::{self, AdminMode, GatewayRule, OrgState};
 use access::{Action, Grant, Product};
 use base::{OrgId, Period};
 use serde::Serialize;
 use store::orgs::{self, Org};
-use store::{Tx, agreements, epoch};
+use store::{Tx, agreements};
 
 /// A deleted organisation can be restored for thirty days.
 const RESTORE_US: i64 = 30 * 86_400_000_000;
@@ -38,7 +38,7 @@ pub struct MovePreview {
 /// [`Failure`] when it cannot be moved there.
 pub async fn preview_move(cx: &Cx, org: OrgId, parent: OrgId) -> Result<MovePreview, Failure> {
     check_rights(cx, org, parent, true).await?;
-    let mut tx = cx.app.store.read(&cx.own()).await?;
+    let mut tx = cx.look_around().await?;
     preview(cx, &mut tx, org, parent).await
 }
 
@@ -112,8 +112,7 @@ async fn reaching(tx: &mut Tx, places: &[OrgId]) -> Result<Vec<String>, Failure>
 /// [`Failure`]; nothing has changed then.
 pub async fn move_org(cx: &Cx, org: OrgId, parent: OrgId) -> Result<MovePreview, Failure> {
     let grant = check_rights(cx, org, parent, false).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change_with(&grant).await?;
     let changes = preview(cx, &mut tx, org, parent).await?;
     let before = orgs::path(&mut tx, org).await?;
     let zone = orgs::get(&mut tx, org).await?.zone;
@@ -124,19 +123,21 @@ pub async fn move_org(cx: &Cx, org: OrgId, parent: OrgId) -> Result<MovePreview,
         }
         other => other?,
     }
-    let detail = serde_json::json!({ "from": before, "to": parent, "changes": changes });
-    audit::note(cx, &mut tx, org, "org.move", &org.to_string(), detail).await?;
-    tx.commit().await?;
-    cx.app.caches.clear();
+    // Those below read that they were moved; between whom and whose rights changed is for those above.
+    let old_parent = before.iter().rev().nth(1).copied();
+    for place in old_parent.into_iter().chain([parent]) {
+        let detail = serde_json::json!({ "from": old_parent, "to": parent, "changes": changes });
+        tx.note(place, "org.move_child", &org.to_string(), detail).await?;
+    }
+    let detail = serde_json::json!({ "organisations": changes.organisations, "billed_from_us": next_month_us });
+    tx.done(org, "org.move", &org.to_string(), detail).await?;
     Ok(changes)
 }
 
 /// The right to end or resume `org`, held above it. The root is the operator's.
 async fn decider(cx: &Cx, org: OrgId, action: Action) -> Result<Grant, Failure> {
     match from_above(cx, org, action).await? {
-        (None, _) if cx.actor.is_some() => {
-            Err(Failure::new(Kind::Forbidden, "the root is in the hands of the operator"))
-        }
+        (None, _) => Err(Failure::new(Kind::Forbidden, "the root is in the hands of the operator")),
         (_, grant) => Ok(grant),
     }
 }
@@ -148,13 +149,12 @@ async fn decider(cx: &Cx, org: OrgId, action: Action) -> Result<Grant, Failure> 
 /// [`Failure`].
 pub async fn suspend(cx: &Cx, org: OrgId, gateway: GatewayRule) -> Result<Org, Failure> {
     let grant = decider(cx, org, Action::OrgSuspend).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change_with(&grant).await?;
     let mut found = orgs::get(&mut tx, org).await?;
     expect(&found, OrgState::Active)?;
     found.settings.gateway_when_suspended = gateway;
     orgs::set_settings(&mut tx, org, &found.settings).await?;
-    settle(cx, tx, found, "org.suspend", OrgState::Suspended, None).await
+    settle(tx, found, "org.suspend", OrgState::Suspended, None).await
 }
 
 /// Ends a suspension.
@@ -163,11 +163,10 @@ pub async fn suspend(cx: &Cx, org: OrgId, gateway: GatewayRule) -> Result<Org, F
 /// [`Failure`].
 pub async fn resume(cx: &Cx, org: OrgId) -> Result<Org, Failure> {
     let grant = decider(cx, org, Action::OrgSuspend).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change_with(&grant).await?;
     let found = orgs::get(&mut tx, org).await?;
     expect(&found, OrgState::Suspended)?;
-    settle(cx, tx, found, "org.resume", OrgState::Active, None).await
+    settle(tx, found, "org.resume", OrgState::Active, None).await
 }
 
 fn expect(org: &Org, state: OrgState) -> Result<(), Failure> {
@@ -178,8 +177,7 @@ fn expect(org: &Org, state: OrgState) -> Result<(), Failure> {
 }
 
 async fn settle(
-    cx: &Cx,
-    mut tx: Tx,
+    mut tx: Change,
     org: Org,
     action: &str,
     state: OrgState,
@@ -187,9 +185,7 @@ async fn settle(
 ) -> Result<Org, Failure> {
     orgs::set_state(&mut tx, org.id, state, delete_after_us).await?;
     let detail = serde_json::json!({ "before": org.state, "after": state });
-    audit::note(cx, &mut tx, org.id, action, &org.id.to_string(), detail).await?;
-    tx.commit().await?;
-    cx.app.caches.clear();
+    tx.done(org.id, action, &org.id.to_string(), detail).await?;
     Ok(Org { state, delete_after_us, ..org })
 }
 
@@ -211,9 +207,8 @@ pub struct Deletion {
 pub async fn delete(cx: &Cx, org: OrgId, how: &Deletion) -> Result<Org, Failure> {
     cx.allow(Action::OrgDelete, org).await?;
     let grant = decider(cx, org, Action::OrgDelete).await?;
-    let unbilled = crate::bills::has_unbilled_usage(cx, org).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let unbilled = crate::bills::has_unbilled_usage(cx, &grant, org).await?;
+    let mut tx = cx.change_with(&grant).await?;
     let found = orgs::get(&mut tx, org).await?;
     if how.confirm.trim() != found.name {
         return Err(Failure::invalid("confirm", &how.confirm, format!("is not the name {:?}", found.name)));
@@ -232,7 +227,7 @@ pub async fn delete(cx: &Cx, org: OrgId, how: &Deletion) -> Result<Org, Failure>
         return Err(Failure::conflict(text).coded("unbilled_usage"));
     }
     let until = cx.now_us() + RESTORE_US;
-    settle(cx, tx, found, "org.delete", OrgState::PendingDeletion, Some(until)).await
+    settle(tx, found, "org.delete", OrgState::PendingDeletion, Some(until)).await
 }
 
 /// Takes a deletion back.
@@ -241,7 +236,7 @@ pub async fn delete(cx: &Cx, org: OrgId, how: &Deletion) -> Result<Org, Failure>
 /// [`Kind::Gone`] when the thirty days are over.
 pub async fn restore(cx: &Cx, org: OrgId) -> Result<Org, Failure> {
     let gone = || Failure::new(Kind::Gone, "the time to restore this organisation is over");
-    let mut tx = cx.app.store.read(&cx.own()).await?;
+    let mut tx = cx.look_around().await?;
     if orgs::get(&mut tx, org).await?.state == OrgState::Deleted {
         drop(tx);
         return Err(if cx.may(Action::OrgDelete, cx.realm.root()).await {
@@ -252,35 +247,38 @@ pub async fn restore(cx: &Cx, org: OrgId) -> Result<Org, Failure> {
     }
     drop(tx);
     let grant = decider(cx, org, Action::OrgDelete).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change_with(&grant).await?;
     let found = orgs::get(&mut tx, org).await?;
     expect(&found, OrgState::PendingDeletion)?;
     if found.delete_after_us.is_some_and(|until| until <= cx.now_us()) {
         return Err(gone());
     }
-    settle(cx, tx, found, "org.restore", OrgState::Active, None).await
+    if found.settings.admin_mode == AdminMode::Own && !keeps_admin(&mut tx, org, cx.now_us()).await? {
+        // Its admins went while it was to be deleted: those above run it until one is named again.
+        let settings = orgs::OrgSettings { admin_mode: AdminMode::Inherited, ..found.settings.clone() };
+        orgs::set_settings(&mut tx, org, &settings).await?;
+        let detail = serde_json::json!({ "before": AdminMode::Own, "after": AdminMode::Inherited });
+        tx.note(org, "org.set_admin_mode", &org.to_string(), detail).await?;
+    }
+    settle(tx, found, "org.restore", OrgState::Active, None).await
 }
 
 /// Buries what can no longer be restored, with everything below it. Papers, ledger and log stay.
 ///
 /// # Errors
 /// [`Failure`].
-pub(crate) async fn bury_due(cx: &Cx) -> Result<(), Failure> {
-    let mut tx = cx.app.store.read(&cx.own()).await?;
+pub(crate) async fn bury_due(cx: &SystemCx) -> Result<(), Failure> {
+    let mut tx = cx.read().await?;
     let due = orgs::due_for_burial(&mut tx, cx.now_us()).await?;
     drop(tx);
     for top in due {
-        let mut tx = cx.app.store.write(&cx.own()).await?;
-        epoch::bump(&mut tx).await?;
+        let mut tx = cx.change(cx.realm().root()).await?;
         for org in orgs::subtree(&mut tx, top).await? {
-            audit::note(cx, &mut tx, org.id, "org.bury", &org.id.to_string(), serde_json::json!({ "name": org.name }))
-                .await?;
-            crate::people::clear_org(cx, &mut tx, org.id).await?;
+            tx.note(org.id, "org.bury", &org.id.to_string(), serde_json::json!({ "name": org.name })).await?;
+            crate::people::clear_org(&mut tx, org.id).await?;
             orgs::bury(&mut tx, org.id).await?;
         }
         tx.commit().await?;
-        cx.app.caches.clear();
     }
     Ok(())
 }
@@ -291,14 +289,11 @@ pub(crate) async fn bury_due(cx: &Cx) -> Result<(), Failure> {
 /// [`Failure`].
 pub async fn set_admin_mode(cx: &Cx, org: OrgId, mode: AdminMode) -> Result<Org, Failure> {
     let grant = decider(cx, org, Action::PolicyBind).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change_with(&grant).await?;
     let mut found = orgs::get(&mut tx, org).await?;
     let detail = serde_json::json!({ "before": found.settings.admin_mode, "after": mode });
     found.settings.admin_mode = mode;
     orgs::set_settings(&mut tx, org, &found.settings).await?;
-    admins::check(&mut tx, org, cx.now_us()).await?;
-    audit::note(cx, &mut tx, org, "org.set_admin_mode", &org.to_string(), detail).await?;
-    tx.commit().await?;
+    tx.done(org, "org.set_admin_mode", &org.to_string(), detail).await?;
     Ok(found)
 }

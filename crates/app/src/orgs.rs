@@ -1,7 +1,6 @@
 //! The organisation tree: children, settings, products, what is shown of costs.
 
-use crate::audit;
-use crate::cx::Cx;
+use crate::authority::Cx;
 use crate::failure::{Failure, Kind};
 use access::tree::{self, MfaPolicy, is_slug};
 use access::{Action, Cost, Costs, PolicyRef, Product, Products};
@@ -10,7 +9,7 @@ use billing::InvoiceKind;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use store::orgs::{self, Child, Org, OrgSettings};
-use store::{Tx, epoch, products};
+use store::{Tx, products};
 
 /// Children of one page at most.
 const PAGE_MAX: i64 = 1_000;
@@ -87,9 +86,7 @@ pub async fn create_child(cx: &Cx, parent: OrgId, new: NewOrg) -> Result<Org, Fa
     if let Some(slug) = &new.slug {
         check_slug(slug)?;
     }
-    let grant = cx.allow(Action::OrgCreateChild, parent).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change(Action::OrgCreateChild, parent).await?;
     let above = orgs::get(&mut tx, parent).await?;
     tree::check_child(&orgs::path(&mut tx, parent).await?)?;
     if !orgs::has_room(&mut tx, parent, tree::CHILDREN_MAX).await? {
@@ -122,8 +119,7 @@ pub async fn create_child(cx: &Cx, parent: OrgId, new: NewOrg) -> Result<Org, Fa
     }
     products::set_defaults(&mut tx, org.id, given).await?;
     let detail = serde_json::json!({ "name": org.name, "kind": org.kind, "products": codes(given) });
-    audit::note(cx, &mut tx, org.id, "org.create", &org.id.to_string(), detail).await?;
-    tx.commit().await?;
+    tx.done(org.id, "org.create", &org.id.to_string(), detail).await?;
     Ok(org)
 }
 
@@ -165,19 +161,20 @@ fn codes(products: Products) -> Vec<&'static str> {
 /// # Errors
 /// [`Failure`].
 pub async fn get(cx: &Cx, org: OrgId) -> Result<Org, Failure> {
-    let grant = cx.allow(Action::OrgRead, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
+    let mut tx = cx.read(Action::OrgRead, org).await?;
     Ok(orgs::get(&mut tx, org).await?)
 }
 
-/// `org` and everything below it, parents first.
+/// `org` and what the caller sees of everything below it, parents first.
 ///
 /// # Errors
 /// [`Failure`].
 pub async fn subtree(cx: &Cx, org: OrgId) -> Result<Vec<Org>, Failure> {
-    let grant = cx.allow(Action::OrgRead, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
-    Ok(orgs::subtree(&mut tx, org).await?)
+    let (grant, span) = cx.span(Action::OrgRead, org).await?;
+    let mut tx = cx.read_with(&grant).await?;
+    let mut found = orgs::subtree(&mut tx, org).await?;
+    found.retain(|org| span.has(org.id));
+    Ok(found)
 }
 
 /// The parent of `org`, if the actor may see it: what a list marks with a star.
@@ -219,8 +216,7 @@ pub async fn depth(cx: &Cx, org: OrgId) -> Result<usize, Failure> {
 /// # Errors
 /// [`Failure`].
 pub async fn children(cx: &Cx, org: OrgId, after: (&str, &str), limit: i64) -> Result<Vec<Child>, Failure> {
-    let grant = cx.allow(Action::OrgListChildren, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
+    let mut tx = cx.read(Action::OrgListChildren, org).await?;
     let after = (after.0.trim().to_lowercase(), after.1);
     Ok(orgs::children_page(&mut tx, org, (&after.0, after.1), cx.now_us(), limit.clamp(1, PAGE_MAX)).await?)
 }
@@ -230,9 +226,9 @@ pub async fn children(cx: &Cx, org: OrgId, after: (&str, &str), limit: i64) -> R
 /// # Errors
 /// [`Failure`].
 pub async fn names(cx: &Cx, org: OrgId) -> Result<BTreeMap<OrgId, String>, Failure> {
-    let grant = cx.allow(Action::OrgRead, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
-    Ok(orgs::names_below(&mut tx, org).await?.into_iter().collect())
+    let (grant, span) = cx.span(Action::OrgRead, org).await?;
+    let mut tx = cx.read_with(&grant).await?;
+    Ok(orgs::names_below(&mut tx, org).await?.into_iter().filter(|(org, _)| span.has(*org)).collect())
 }
 
 /// An organisation at which the actor has something, with what that is.
@@ -249,10 +245,9 @@ pub struct Mine {
 /// # Errors
 /// [`Failure`].
 pub async fn mine(cx: &Cx) -> Result<Vec<Mine>, Failure> {
-    let Some(actor) = &cx.actor else { return Ok(Vec::new()) };
-    let mut tx = cx.app.store.read(&cx.own()).await?;
+    let mut tx = cx.own(Action::SelfRead).await?;
     let mut found: Vec<(usize, Mine)> = Vec::new();
-    for binding in actor.bindings().iter().filter(|binding| binding.is_current(cx.now_us())) {
+    for binding in cx.actor.bindings().iter().filter(|binding| binding.is_current(cx.now_us())) {
         let policy = (binding.policy.reference, binding.policy.name.clone());
         if let Some((_, mine)) = found.iter_mut().find(|(_, mine)| mine.org.id == binding.scope) {
             mine.policies.push(policy);
@@ -273,9 +268,8 @@ pub async fn mine(cx: &Cx) -> Result<Vec<Mine>, Failure> {
 /// # Errors
 /// [`Failure`].
 pub async fn reached(cx: &Cx, action: Action, after: &str, limit: i64) -> Result<Vec<OrgId>, Failure> {
-    let Some(actor) = &cx.actor else { return Ok(Vec::new()) };
-    let reach = access::reach(actor, action, &cx.now());
-    let mut tx = cx.app.store.read(&cx.own()).await?;
+    let reach = access::reach(&cx.actor, action, &cx.now());
+    let mut tx = cx.own(Action::SelfRead).await?;
     Ok(orgs::reached(&mut tx, &reach, after, limit.clamp(1, 100_000)).await?)
 }
 
@@ -303,9 +297,7 @@ pub struct OrgChange {
 /// # Errors
 /// [`Failure`] naming the field at fault.
 pub async fn update(cx: &Cx, org: OrgId, change: OrgChange) -> Result<Org, Failure> {
-    let grant = cx.allow(Action::OrgUpdate, org).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change(Action::OrgUpdate, org).await?;
     let before = orgs::get(&mut tx, org).await?;
     let mut after = before.clone();
     if let Some(name) = change.name {
@@ -329,8 +321,7 @@ pub async fn update(cx: &Cx, org: OrgId, change: OrgChange) -> Result<Org, Failu
         products::set_defaults(&mut tx, org, given).await?;
     }
     let detail = serde_json::json!({ "before": view(&before), "after": view(&after) });
-    audit::note(cx, &mut tx, org, "org.update", &org.to_string(), detail).await?;
-    tx.commit().await?;
+    tx.done(org, "org.update", &org.to_string(), detail).await?;
     Ok(after)
 }
 
@@ -370,14 +361,12 @@ pub async fn set_visible_costs(cx: &Cx, child: OrgId, costs: Costs) -> Result<Or
             return Err(Failure::invalid("visible_costs", cost.code(), "is not shown to the parent either"));
         }
     }
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change_with(&grant).await?;
     let mut found = orgs::get(&mut tx, child).await?;
     let detail = serde_json::json!({ "before": found.settings.visible_costs, "after": costs });
     found.settings.visible_costs = costs;
     orgs::set_settings(&mut tx, child, &found.settings).await?;
-    audit::note(cx, &mut tx, child, "org.set_visibility", &child.to_string(), detail).await?;
-    tx.commit().await?;
+    tx.done(child, "org.set_visibility", &child.to_string(), detail).await?;
     Ok(found)
 }
 
@@ -413,8 +402,7 @@ pub struct ProductState {
 /// # Errors
 /// [`Failure`].
 pub async fn products(cx: &Cx, org: OrgId) -> Result<Vec<ProductState>, Failure> {
-    let grant = cx.allow(Action::ProductRead, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
+    let mut tx = cx.read(Action::ProductRead, org).await?;
     let (own, defaults) = (products::own(&mut tx, org).await?, products::defaults(&mut tx, org).await?);
     let effective = orgs::place(&mut tx, org).await?.products;
     let state = |product| ProductState {
@@ -433,8 +421,7 @@ pub async fn products(cx: &Cx, org: OrgId) -> Result<Vec<ProductState>, Failure>
 /// [`Failure`].
 pub async fn set_product(cx: &Cx, org: OrgId, product: Product, granted: bool) -> Result<(), Failure> {
     let (parent, grant) = from_above(cx, org, Action::ProductWrite).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change_with(&grant).await?;
     if let Some(parent) = parent.filter(|_| granted)
         && !orgs::place(&mut tx, parent).await?.products.has(product)
     {
@@ -442,8 +429,6 @@ pub async fn set_product(cx: &Cx, org: OrgId, product: Product, granted: bool) -
     }
     products::set(&mut tx, org, product, granted).await?;
     let detail = serde_json::json!({ "product": product, "granted": granted });
-    audit::note(cx, &mut tx, org, "product.set", &org.to_string(), detail).await?;
-    tx.commit().await?;
-    cx.app.caches.clear();
+    tx.done(org, "product.set", &org.to_string(), detail).await?;
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! People: invite, join, give and take policies, suspend, remove.
 
-use crate::cx::{App, Cx, actor_of};
+use crate::authority::lockout::all_held;
+use crate::authority::{App, Change, Cx, Door, Span, SystemCx, actor_of};
 use crate::failure::{Failure, Kind};
 use crate::sign_in::check_fresh;
-use crate::{admins, audit, orgs, passwords, policies, scim, secrets};
+use crate::{admins, orgs, passwords, policies, scim, secrets};
 use access::action::SENSITIVE;
-use access::{Action, Actions, Actor, Builtin, Context, Place, PolicyRef, Propagate, decide_job, may_give};
+use access::{Action, Actions, Actor, Builtin, Context, Grant, Place, PolicyRef, Propagate, may_give};
 use base::{BindingId, InvitationId, OrgId, RealmId, UserId};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use store::bindings::{self, Held, Holder};
 use store::invitations::{self, Invitation};
 use store::memberships::{self, Membership};
 use store::users::{self, PeopleQuestion, User};
-use store::{Tx, epoch, groups, keys, sessions, tokens};
+use store::{Tx, groups, keys, sessions, tokens};
 
 const DAY_US: i64 = 86_400_000_000;
 /// An invitation lives for seven days.
@@ -51,13 +52,12 @@ pub fn usual_reach(policy: PolicyRef) -> Propagate {
 
 /// Nobody gives what he does not hold, and nobody takes what he could not give.
 pub(crate) fn check_reach(
-    actor: Option<&Actor>,
+    actor: &Actor,
     rights: Actions,
     propagate: Propagate,
     place: &Place,
     context: &Context,
 ) -> Result<(), Failure> {
-    let Some(actor) = actor else { return Ok(()) };
     may_give(actor, rights, propagate, place, context).map_err(|action| {
         Failure::new(Kind::Forbidden, format!("you cannot give or take {}, which you do not hold there", action.code()))
     })
@@ -79,7 +79,7 @@ pub(crate) async fn check_giving(
     }
     let (allows, denies) = policies::rights_of(tx, policy, org).await?;
     // Who gives a denial takes rights away from others: he must hold them as well.
-    check_reach(cx.actor.as_deref(), allows | denies, propagate, &*cx.place(org).await?, &cx.now())?;
+    check_reach(&cx.actor, allows | denies, propagate, &*cx.place(org).await?, &cx.now())?;
     Ok(allows | denies)
 }
 
@@ -93,7 +93,7 @@ pub(crate) async fn check_giving_now(
     org: OrgId,
 ) -> Result<(), Failure> {
     let rights = check_giving(cx, tx, policy, propagate, org).await?;
-    if cx.actor.is_some() && !(rights & SENSITIVE).is_empty() { check_fresh(cx) } else { Ok(()) }
+    if !(rights & SENSITIVE).is_empty() { check_fresh(cx) } else { Ok(()) }
 }
 
 /// Invites somebody to `org`. The secret of the link is shown once. Whether the address belongs to somebody
@@ -118,17 +118,16 @@ pub async fn invite(
         policy,
         propagate,
         secret_hash: secrets::hash(&secret),
-        invited_by: cx.actor.as_ref().map_or(UserId(0), |actor| actor.user()),
+        invited_by: cx.user(),
         state: "pending".to_owned(),
         created_us: cx.now_us(),
         expires_us: cx.now_us() + INVITATION_US,
     };
-    let mut tx = cx.app.store.write(&grant).await?;
+    let mut tx = cx.change_with(&grant).await?;
     check_giving_now(cx, &mut tx, policy, propagate, org).await?;
     invitations::insert(&mut tx, &invitation).await?;
     let detail = serde_json::json!({ "email": invitation.email, "policy": policy, "propagate": propagate });
-    audit::note(cx, &mut tx, org, "user.invite", &invitation.id.to_string(), detail).await?;
-    tx.commit().await?;
+    tx.done(org, "user.invite", &invitation.id.to_string(), detail).await?;
     Ok((invitation, secret))
 }
 
@@ -137,15 +136,13 @@ pub async fn invite(
 /// # Errors
 /// [`Kind::Gone`] when it was used or withdrawn before.
 pub async fn cancel_invitation(cx: &Cx, org: OrgId, invitation: InvitationId) -> Result<(), Failure> {
-    let grant = cx.allow(Action::UserInvite, org).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
+    let mut tx = cx.change(Action::UserInvite, org).await?;
     let waiting = invitations::pending_at(&mut tx, org).await?;
     if !waiting.iter().any(|found| found.id == invitation) {
         return Err(Failure::not_found("invitation"));
     }
     invitations::settle(&mut tx, invitation, "cancelled").await?;
-    audit::note(cx, &mut tx, org, "user.uninvite", &invitation.to_string(), serde_json::json!({})).await?;
-    Ok(tx.commit().await?)
+    tx.done(org, "user.uninvite", &invitation.to_string(), serde_json::json!({})).await
 }
 
 /// Splits `rlm_….secret`.
@@ -157,15 +154,15 @@ fn gone() -> Failure {
     Failure::new(Kind::Gone, "this invitation was used, withdrawn or is too old; ask for a new one")
 }
 
-async fn pending(app: &Arc<App>, secret: &str) -> Result<(Cx, Invitation), Failure> {
+async fn pending(app: &Arc<App>, secret: &str) -> Result<(Door, Invitation), Failure> {
     let realm = realm_of(secret).ok_or_else(gone)?;
-    let cx = Cx::system(app.clone(), realm);
-    let mut tx = app.store.read(&cx.own()).await?;
+    let door = Door::at(app, realm);
+    let mut tx = door.read().await?;
     let found = invitations::by_secret(&mut tx, &secrets::hash(secret)).await?.ok_or_else(gone)?;
     if found.state != "pending" || found.expires_us <= app.now_us() {
         return Err(gone());
     }
-    Ok((cx, found))
+    Ok((door, found))
 }
 
 /// Declines an invitation.
@@ -173,13 +170,12 @@ async fn pending(app: &Arc<App>, secret: &str) -> Result<(Cx, Invitation), Failu
 /// # Errors
 /// [`Kind::Gone`].
 pub async fn decline(app: &Arc<App>, secret: &str) -> Result<(), Failure> {
-    let (cx, found) = pending(app, secret).await?;
-    let mut tx = app.store.write(&decide_job(cx.realm, found.org)).await?;
+    let (door, found) = pending(app, secret).await?;
+    let mut tx = door.record(found.org).await?;
     if invitations::settle(&mut tx, found.id, "declined").await? == 0 {
         return Err(gone());
     }
-    audit::note(&cx, &mut tx, found.org, "user.decline", &found.id.to_string(), serde_json::json!({})).await?;
-    Ok(tx.commit().await?)
+    tx.done(found.org, "user.decline", &found.id.to_string(), serde_json::json!({})).await
 }
 
 /// Who accepts an invitation.
@@ -199,12 +195,12 @@ pub struct Joiner<'a> {
 /// # Errors
 /// [`Kind::Gone`] for a used or expired link, else [`Failure`] naming the field at fault.
 pub async fn accept(app: &Arc<App>, secret: &str, joiner: Joiner<'_>) -> Result<(RealmId, UserId), Failure> {
-    let (cx, found) = pending(app, secret).await?;
-    let realm = cx.realm;
+    let (door, found) = pending(app, secret).await?;
+    let realm = door.realm();
     if joiner.email.is_some_and(|email| users::email_key(email) != users::email_key(&found.email)) {
         return Err(Failure::new(Kind::Forbidden, "this invitation was sent to another address"));
     }
-    let mut tx = app.store.read(&cx.own()).await?;
+    let mut tx = door.read().await?;
     let known = users::by_email(&mut tx, &found.email).await?;
     let waiting = scim::waiting(&mut tx, found.org, &found.email).await?;
     drop(tx);
@@ -219,8 +215,7 @@ pub async fn accept(app: &Arc<App>, secret: &str, joiner: Joiner<'_>) -> Result<
             app.passwords.hash(app.world.as_ref(), joiner.password).await?
         }
     };
-    let mut tx = app.store.write(&decide_job(realm, found.org)).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = door.change(found.org).await?;
     let place = store::orgs::place(&mut tx, found.org).await?;
     if place.suspended_from.is_some() {
         return Err(Failure::conflict("the organisation is suspended; nobody can join it now"));
@@ -229,7 +224,7 @@ pub async fn accept(app: &Arc<App>, secret: &str, joiner: Joiner<'_>) -> Result<
         let inviter = actor_of(app, &mut tx, found.invited_by).await?;
         let (allows, denies) = policies::rights_of(&mut tx, found.policy, found.org).await?;
         let rights = allows | denies | Actions::of(&[Action::UserInvite]);
-        check_reach(Some(&inviter), rights, found.propagate, &place, &cx.now()).map_err(|_| gone())?;
+        check_reach(&inviter, rights, found.propagate, &place, &now_of(door.now_us())).map_err(|_| gone())?;
     }
     if invitations::settle(&mut tx, found.id, "accepted").await? == 0 {
         return Err(gone());
@@ -238,26 +233,24 @@ pub async fn accept(app: &Arc<App>, secret: &str, joiner: Joiner<'_>) -> Result<
         return Err(Failure::new(Kind::Busy, "the directory has just changed this person; try again"));
     }
     let user = match (known, waiting) {
-        (_, Some(row)) if takes_over => scim::take_over(&cx, &mut tx, &row, &found, &password_hash).await?,
+        (_, Some(row)) if takes_over => scim::take_over(&mut tx, &row, &found, &password_hash).await?,
         (Some(user), waiting) => {
             if let Some(row) = waiting {
-                scim::merge(&cx, &mut tx, row, user.id, &found).await?;
+                scim::merge(&mut tx, row, user.id, &found).await?;
             }
             user.id
         }
         (None, _) => {
             let id = UserId(app.fresh());
-            let user = User::person(id, found.org, &found.email, joiner.name, password_hash, cx.now_us());
+            let user = User::person(id, found.org, &found.email, joiner.name, password_hash, door.now_us());
             insert(&mut tx, &user).await?;
             id
         }
     };
-    join(&cx, &mut tx, user, found.org, "invite").await?;
-    give(&cx, &mut tx, Holder::User(user), found.policy, found.org, found.propagate).await?;
+    join(&mut tx, user, found.org, "invite").await?;
+    give(&mut tx, Holder::User(user), found.policy, found.org, found.propagate).await?;
     let detail = serde_json::json!({ "policy": found.policy });
-    audit::note(&cx, &mut tx, found.org, "user.join", &user.to_string(), detail).await?;
-    tx.commit().await?;
-    app.caches.clear();
+    tx.done(found.org, "user.join", &user.to_string(), detail).await?;
     Ok((realm, user))
 }
 
@@ -275,22 +268,31 @@ fn exists(email: &str) -> Failure {
 }
 
 /// Makes a user a member of `org`.
-pub(crate) async fn join(cx: &Cx, tx: &mut Tx, user: UserId, org: OrgId, source: &str) -> Result<(), Failure> {
+pub(crate) async fn join(tx: &mut Change, user: UserId, org: OrgId, source: &str) -> Result<(), Failure> {
     let membership = Membership {
         user,
         org,
         state: "active".to_owned(),
         source: source.to_owned(),
-        created_us: cx.now_us(),
-        created_by: cx.doer(),
+        created_us: tx.now_us(),
+        created_by: tx.doer().to_owned(),
     };
-    Ok(memberships::insert(tx, &membership).await?)
+    if memberships::insert(tx, &membership).await? > 0 {
+        return Ok(());
+    }
+    // They are a member already. Whoever suspended them there did not mean an invitation to end it.
+    match memberships::get(tx, user, org).await? {
+        Some(found) if found.state == "active" => Ok(()),
+        _ => {
+            let text = "this person's membership is suspended; resume it instead";
+            Err(Failure::conflict(text).coded("membership_suspended"))
+        }
+    }
 }
 
 /// Gives a policy. Being a member needs none.
 pub(crate) async fn give(
-    cx: &Cx,
-    tx: &mut Tx,
+    tx: &mut Change,
     holder: Holder,
     policy: PolicyRef,
     scope: OrgId,
@@ -299,10 +301,10 @@ pub(crate) async fn give(
     if policy == PolicyRef::Builtin(Builtin::Member) {
         return Ok(());
     }
-    let held = Held::new(BindingId(cx.app.fresh()), holder, policy, scope, propagate);
-    bindings::insert(tx, &held, cx.now_us()).await?;
+    let (id, now_us) = (BindingId(tx.fresh()), tx.now_us());
+    bindings::insert(tx, &Held::new(id, holder, policy, scope, propagate), now_us).await?;
     if policy == PolicyRef::ADMIN {
-        admins::note_first(tx, scope, cx.now_us()).await?;
+        admins::note_first(tx, scope).await?;
     }
     Ok(())
 }
@@ -325,8 +327,7 @@ pub struct Givable {
 /// # Errors
 /// [`Failure`].
 pub async fn givable(cx: &Cx, org: OrgId) -> Result<Vec<Givable>, Failure> {
-    let grant = cx.allow(Action::UserInvite, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
+    let mut tx = cx.read(Action::UserInvite, org).await?;
     let builtin = Builtin::ALL.iter().map(|builtin| Givable {
         policy: PolicyRef::Builtin(*builtin),
         name: builtin.words().to_owned(),
@@ -383,18 +384,16 @@ pub async fn add(
         }
         None => String::new(),
     };
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change_with(&grant).await?;
     check_giving_now(cx, &mut tx, policy, propagate, org).await?;
     if users::by_email(&mut tx, email).await?.is_some() {
         return Err(exists(email));
     }
     let user = User::person(UserId(cx.app.fresh()), org, email, name, password_hash, cx.now_us());
     insert(&mut tx, &user).await?;
-    join(cx, &mut tx, user.id, org, "local").await?;
-    give(cx, &mut tx, Holder::User(user.id), policy, org, propagate).await?;
-    audit::note(cx, &mut tx, org, "user.add", &user.id.to_string(), serde_json::json!({ "policy": policy })).await?;
-    tx.commit().await?;
+    join(&mut tx, user.id, org, "local").await?;
+    give(&mut tx, Holder::User(user.id), policy, org, propagate).await?;
+    tx.done(org, "user.add", &user.id.to_string(), serde_json::json!({ "policy": policy })).await?;
     Ok(user.id)
 }
 
@@ -406,20 +405,17 @@ pub async fn add_member(cx: &Cx, org: OrgId, user: UserId, policy: PolicyRef) ->
     let grant = cx.allow(Action::UserInvite, org).await?;
     sees(cx, user).await?;
     let propagate = usual_reach(policy);
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change_with(&grant).await?;
     check_giving_now(cx, &mut tx, policy, propagate, org).await?;
-    join(cx, &mut tx, user, org, "local").await?;
-    give(cx, &mut tx, Holder::User(user), policy, org, propagate).await?;
-    audit::note(cx, &mut tx, org, "user.join", &user.to_string(), serde_json::json!({ "policy": policy })).await?;
-    tx.commit().await?;
-    cx.app.caches.clear();
+    join(&mut tx, user, org, "local").await?;
+    give(&mut tx, Holder::User(user), policy, org, propagate).await?;
+    tx.done(org, "user.join", &user.to_string(), serde_json::json!({ "policy": policy })).await?;
     Ok(())
 }
 
 /// Whether the caller may see a user somewhere.
 async fn sees(cx: &Cx, user: UserId) -> Result<(), Failure> {
-    let mut tx = cx.app.store.read(&cx.own()).await?;
+    let mut tx = cx.look_around().await?;
     let places = memberships::of_user(&mut tx, user).await?;
     drop(tx);
     for membership in places {
@@ -468,19 +464,33 @@ pub struct Person {
 /// # Errors
 /// [`Failure`]; [`Kind::Invalid`] when the last one of the page before is no longer there.
 pub async fn list(cx: &Cx, org: OrgId, question: &PeopleQuestion) -> Result<Vec<Person>, Failure> {
-    let grant = cx.allow(Action::UserRead, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
+    let (grant, span) = cx.span(Action::UserRead, org).await?;
+    let mut tx = cx.read_with(&grant).await?;
     if let Some(after) = question.after
-        && !users::is_below(&mut tx, after, org).await?
+        && !is_seen(&mut tx, org, after, &span).await?
     {
         return Err(Failure::invalid("cursor", &after.to_string(), "is not of this list; begin again without it"));
     }
-    let mut names = NamesBelow::new(org);
+    let users = match &span {
+        Span::Below => users::below(&mut tx, org, question).await?,
+        Span::Only(orgs) => users::at(&mut tx, orgs, question).await?,
+    };
+    let mut names = NamesBelow::new(org, span);
     let mut people = Vec::new();
-    for user in users::below(&mut tx, org, question).await? {
+    for user in users {
         people.push(person(&mut tx, user, &mut names).await?);
     }
     Ok(people)
+}
+
+/// Whether somebody belongs to an organisation that the caller sees.
+async fn is_seen(tx: &mut Tx, org: OrgId, user: UserId, span: &Span) -> Result<bool, Failure> {
+    match span {
+        Span::Below => Ok(users::is_below(tx, user, org).await?),
+        Span::Only(orgs) => {
+            Ok(memberships::of_user(tx, user).await?.iter().any(|membership| orgs.contains(&membership.org)))
+        }
+    }
 }
 
 /// How many people and services there are at `org` and below that fit a search.
@@ -488,9 +498,12 @@ pub async fn list(cx: &Cx, org: OrgId, question: &PeopleQuestion) -> Result<Vec<
 /// # Errors
 /// [`Failure`].
 pub async fn count(cx: &Cx, org: OrgId, question: &PeopleQuestion) -> Result<i64, Failure> {
-    let grant = cx.allow(Action::UserRead, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
-    Ok(users::count_below(&mut tx, org, question).await?)
+    let (grant, span) = cx.span(Action::UserRead, org).await?;
+    let mut tx = cx.read_with(&grant).await?;
+    match span {
+        Span::Below => Ok(users::count_below(&mut tx, org, question).await?),
+        Span::Only(orgs) => Ok(users::count_at(&mut tx, &orgs, question).await?),
+    }
 }
 
 /// One of the people at `org` and below.
@@ -498,13 +511,13 @@ pub async fn count(cx: &Cx, org: OrgId, question: &PeopleQuestion) -> Result<i64
 /// # Errors
 /// [`Kind::NotFound`].
 pub async fn one(cx: &Cx, org: OrgId, user: UserId) -> Result<Person, Failure> {
-    let grant = cx.allow(Action::UserRead, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
-    if !users::is_below(&mut tx, user, org).await? {
+    let (grant, span) = cx.span(Action::UserRead, org).await?;
+    let mut tx = cx.read_with(&grant).await?;
+    if !is_seen(&mut tx, org, user, &span).await? {
         return Err(Failure::not_found("user"));
     }
     let found = users::get(&mut tx, user).await?;
-    person(&mut tx, found, &mut NamesBelow::new(org)).await
+    person(&mut tx, found, &mut NamesBelow::new(org, span)).await
 }
 
 /// Ids and names of the people and services at `org` and below, by address.
@@ -512,9 +525,12 @@ pub async fn one(cx: &Cx, org: OrgId, user: UserId) -> Result<Person, Failure> {
 /// # Errors
 /// [`Failure`].
 pub async fn names(cx: &Cx, org: OrgId) -> Result<Vec<(UserId, String)>, Failure> {
-    let grant = cx.allow(Action::UserRead, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
-    Ok(users::names_below(&mut tx, org).await?)
+    let (grant, span) = cx.span(Action::UserRead, org).await?;
+    let mut tx = cx.read_with(&grant).await?;
+    match span {
+        Span::Below => Ok(users::names_below(&mut tx, org).await?),
+        Span::Only(orgs) => Ok(users::names_at(&mut tx, &orgs).await?),
+    }
 }
 
 /// Services at `org` and below, by name.
@@ -522,9 +538,11 @@ pub async fn names(cx: &Cx, org: OrgId) -> Result<Vec<(UserId, String)>, Failure
 /// # Errors
 /// [`Failure`].
 pub async fn services(cx: &Cx, org: OrgId) -> Result<Vec<User>, Failure> {
-    let grant = cx.allow(Action::UserRead, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
-    Ok(users::services_below(&mut tx, org).await?)
+    let (grant, span) = cx.span(Action::UserRead, org).await?;
+    let mut tx = cx.read_with(&grant).await?;
+    let mut found = users::services_below(&mut tx, org).await?;
+    found.retain(|service| span.has(service.home_org));
+    Ok(found)
 }
 
 /// Ids and names of the members of `org` itself, by address.
@@ -532,27 +550,27 @@ pub async fn services(cx: &Cx, org: OrgId) -> Result<Vec<User>, Failure> {
 /// # Errors
 /// [`Failure`].
 pub async fn members(cx: &Cx, org: OrgId) -> Result<Vec<(UserId, String)>, Failure> {
-    let grant = cx.allow(Action::UserRead, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
+    let mut tx = cx.read(Action::UserRead, org).await?;
     Ok(memberships::names_at(&mut tx, org).await?)
 }
 
 /// Names of the organisations at and below one, each read once; those elsewhere have none.
 pub(crate) struct NamesBelow {
     top: OrgId,
+    span: Span,
     found: BTreeMap<OrgId, Option<String>>,
 }
 
 impl NamesBelow {
-    pub(crate) fn new(top: OrgId) -> Self {
-        Self { top, found: BTreeMap::new() }
+    pub(crate) fn new(top: OrgId, span: Span) -> Self {
+        Self { top, span, found: BTreeMap::new() }
     }
 
     async fn get(&mut self, tx: &mut Tx, org: OrgId) -> Result<Option<String>, Failure> {
         if let Some(name) = self.found.get(&org) {
             return Ok(name.clone());
         }
-        let name = store::orgs::name_below(tx, self.top, org).await?;
+        let name = store::orgs::name_below(tx, self.top, org).await?.filter(|_| self.span.has(org));
         self.found.insert(org, name.clone());
         Ok(name)
     }
@@ -602,8 +620,7 @@ pub(crate) async fn given_to(
 /// # Errors
 /// [`Failure`].
 pub async fn invitations(cx: &Cx, org: OrgId) -> Result<Vec<Invitation>, Failure> {
-    let grant = cx.allow(Action::UserRead, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
+    let mut tx = cx.read(Action::UserRead, org).await?;
     Ok(invitations::pending_at(&mut tx, org).await?)
 }
 
@@ -629,9 +646,7 @@ pub struct NewBinding {
 /// # Errors
 /// [`Failure`] naming the field at fault.
 pub async fn bind(cx: &Cx, org: OrgId, new: NewBinding) -> Result<BindingId, Failure> {
-    let grant = cx.allow(Action::PolicyBind, org).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change(Action::PolicyBind, org).await?;
     check_giving(cx, &mut tx, new.policy, new.propagate, org).await?;
     if new.not_after_us.is_some_and(|until| until <= cx.now_us()) {
         return Err(Failure::unreadable("not_after", "lies in the past"));
@@ -640,6 +655,7 @@ pub async fn bind(cx: &Cx, org: OrgId, new: NewBinding) -> Result<BindingId, Fai
         return Err(Failure::unreadable("resources", "must be at most 100 of the form service:id"));
     }
     check_holder(&mut tx, new.holder, org).await?;
+    policies::check_denying(cx, &mut tx, new.policy, new.holder, org).await?;
     let id = BindingId(cx.app.fresh());
     let held = Held {
         resources: new.resources,
@@ -647,19 +663,16 @@ pub async fn bind(cx: &Cx, org: OrgId, new: NewBinding) -> Result<BindingId, Fai
         not_after_us: new.not_after_us,
         ..Held::new(id, new.holder, new.policy, org, new.propagate)
     };
-    bindings::insert(&mut tx, &held, cx.now_us()).await?;
+    let id = bindings::insert(&mut tx, &held, cx.now_us()).await?;
     if new.policy == PolicyRef::ADMIN {
-        admins::note_first(&mut tx, org, cx.now_us()).await?;
+        admins::note_first(&mut tx, org).await?;
     }
-    admins::check(&mut tx, org, cx.now_us()).await?;
     let target = match new.holder {
         Holder::User(user) => user.to_string(),
         Holder::Group(group) => group.to_string(),
     };
     let detail = serde_json::json!({ "policy": new.policy, "propagate": new.propagate });
-    audit::note(cx, &mut tx, org, "policy.bind", &target, detail).await?;
-    tx.commit().await?;
-    cx.app.caches.clear();
+    tx.done(org, "policy.bind", &target, detail).await?;
     Ok(id)
 }
 
@@ -668,7 +681,10 @@ async fn check_holder(tx: &mut Tx, holder: Holder, org: OrgId) -> Result<(), Fai
     let path = store::orgs::path(tx, org).await?;
     let belongs = match holder {
         Holder::User(user) => memberships::of_user(tx, user).await?.iter().any(|found| path.contains(&found.org)),
-        Holder::Group(group) => path.contains(&groups::get(tx, group).await?.org),
+        Holder::Group(group) => {
+            let found = groups::find(tx, group).await?;
+            found.is_some_and(|group| path.contains(&group.org))
+        }
     };
     if belongs { Ok(()) } else { Err(Failure::not_found("user or group")) }
 }
@@ -678,18 +694,13 @@ async fn check_holder(tx: &mut Tx, holder: Holder, org: OrgId) -> Result<(), Fai
 /// # Errors
 /// [`Kind::Conflict`] for the last admin.
 pub async fn unbind(cx: &Cx, org: OrgId, binding: BindingId) -> Result<(), Failure> {
-    let grant = cx.allow(Action::PolicyBind, org).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change(Action::PolicyBind, org).await?;
     let held = bindings::at_org(&mut tx, org).await?.into_iter().find(|held| held.id == binding);
     let held = held.ok_or_else(|| Failure::not_found("binding"))?;
     check_giving(cx, &mut tx, held.policy, held.propagate, org).await?;
     bindings::delete(&mut tx, &held).await?;
-    admins::check(&mut tx, org, cx.now_us()).await?;
     let detail = serde_json::json!({ "policy": held.policy, "holder": held.holder });
-    audit::note(cx, &mut tx, org, "policy.unbind", &binding.to_string(), detail).await?;
-    tx.commit().await?;
-    cx.app.caches.clear();
+    tx.done(org, "policy.unbind", &binding.to_string(), detail).await?;
     Ok(())
 }
 
@@ -699,17 +710,14 @@ pub async fn unbind(cx: &Cx, org: OrgId, binding: BindingId) -> Result<(), Failu
 /// # Errors
 /// [`Kind::Conflict`] for the last admin.
 pub async fn remove(cx: &Cx, org: OrgId, user: UserId) -> Result<(), Failure> {
-    let grant = cx.allow(Action::UserRemove, org).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change(Action::UserRemove, org).await?;
     remove_in(cx, &mut tx, org, user).await?;
     tx.commit().await?;
-    cx.app.caches.clear();
     Ok(())
 }
 
 /// The work of [`remove`] in a transaction that holds the realm's epoch.
-async fn remove_in(cx: &Cx, tx: &mut Tx, org: OrgId, user: UserId) -> Result<(), Failure> {
+async fn remove_in(cx: &Cx, tx: &mut Change, org: OrgId, user: UserId) -> Result<(), Failure> {
     // Whoever takes something away must be able to give it: a head cannot remove an admin.
     for held in bindings::at_org(tx, org).await?.into_iter().filter(|held| held.holder == Holder::User(user)) {
         check_giving(cx, tx, held.policy, held.propagate, org).await?;
@@ -719,12 +727,11 @@ async fn remove_in(cx: &Cx, tx: &mut Tx, org: OrgId, user: UserId) -> Result<(),
             check_giving(cx, tx, held.policy, held.propagate, held.scope).await?;
         }
     }
-    take_out(cx, tx, org, user).await
+    take_out(tx, org, user).await
 }
 
 /// Takes a person out of `org`, whatever he was given there: for [`remove`] and for the organisation's directory.
-pub(crate) async fn take_out(cx: &Cx, tx: &mut Tx, org: OrgId, user: UserId) -> Result<(), Failure> {
-    let places = admins::places_of(tx, user).await?;
+pub(crate) async fn take_out(tx: &mut Change, org: OrgId, user: UserId) -> Result<(), Failure> {
     let was = memberships::delete(tx, user, org).await?
         + bindings::remove(tx, user, org).await?
         + groups::remove_member_at(tx, org, user).await?;
@@ -732,22 +739,15 @@ pub(crate) async fn take_out(cx: &Cx, tx: &mut Tx, org: OrgId, user: UserId) -> 
         return Err(Failure::not_found("user"));
     }
     store::scim::delete_user(tx, org, user).await?;
-    admins::check_all(tx, &places, cx.now_us()).await?;
-    let killed = kill_access(cx, tx, user, org, "removed from the organisation").await?;
+    let killed = kill_access(tx, user, org, "removed from the organisation").await?;
     rehome(tx, user, org).await?;
-    audit::note(cx, tx, org, "user.remove", &user.to_string(), killed).await
+    tx.note(org, "user.remove", &user.to_string(), killed).await
 }
 
 /// Revokes the tokens and keys of a user at `org` and below that nothing he still has keeps alive, and ends
 /// his sessions. Says how many there were.
-async fn kill_access(
-    cx: &Cx,
-    tx: &mut Tx,
-    user: UserId,
-    org: OrgId,
-    reason: &str,
-) -> Result<serde_json::Value, Failure> {
-    let now_us = cx.now_us();
+async fn kill_access(tx: &mut Change, user: UserId, org: OrgId, reason: &str) -> Result<serde_json::Value, Failure> {
+    let now_us = tx.now_us();
     let left = store::actors::load_held(tx, user).await?;
     let below: std::collections::BTreeSet<OrgId> =
         store::orgs::subtree(tx, org).await?.into_iter().map(|org| org.id).collect();
@@ -756,7 +756,7 @@ async fn kill_access(
         let dies = match token.scope_org {
             Some(scope) if below.contains(&scope) => {
                 let place = store::orgs::place(tx, scope).await?;
-                access::decide(&left, &access::Ask::of(Action::TokenOwn), &place, &cx.now()).is_err()
+                access::decide(&left, &access::Ask::of(Action::TokenOwn), &place, &now_of(now_us)).is_err()
                     && !place.path.iter().any(|org| left.memberships().contains(org))
             }
             Some(_) => false,
@@ -771,7 +771,7 @@ async fn kill_access(
             let place = store::orgs::place(tx, key.org).await?;
             if !crate::s3_session::may_use_keys(&left, &place, now_us) {
                 keys_revoked += keys::revoke(tx, &key.key_id, now_us).await?;
-                cx.app.s3.forget(&key.key_id);
+                tx.forget_key(&key.key_id);
             }
         }
     }
@@ -791,7 +791,7 @@ async fn rehome(tx: &mut Tx, user: UserId, left: OrgId) -> Result<(), Failure> {
 
 /// Takes everybody out of an organisation that is buried. Who belongs nowhere else is shut out for good. Its
 /// provider and its domains go as well: they may belong to another organisation next.
-pub(crate) async fn clear_org(cx: &Cx, tx: &mut Tx, org: OrgId) -> Result<(), Failure> {
+pub(crate) async fn clear_org(tx: &mut Change, org: OrgId) -> Result<(), Failure> {
     if let Some(idp) = store::idps::at_org(tx, org).await? {
         store::idps::delete(tx, idp.id).await?;
     }
@@ -802,10 +802,10 @@ pub(crate) async fn clear_org(cx: &Cx, tx: &mut Tx, org: OrgId) -> Result<(), Fa
         bindings::remove(tx, user, org).await?;
         groups::remove_member_at(tx, org, user).await?;
         store::scim::delete_user(tx, org, user).await?;
-        kill_access(cx, tx, user, org, "the organisation was deleted").await?;
+        kill_access(tx, user, org, "the organisation was deleted").await?;
         rehome(tx, user, org).await?;
         if memberships::of_user(tx, user).await?.is_empty() {
-            shut(cx, tx, user).await?;
+            shut(tx, user).await?;
         }
     }
     for group in groups::at_org(tx, org).await? {
@@ -815,38 +815,33 @@ pub(crate) async fn clear_org(cx: &Cx, tx: &mut Tx, org: OrgId) -> Result<(), Fa
     Ok(())
 }
 
-/// Every organisation where a user belongs: who changes the account itself needs the right at all of them.
-pub(crate) async fn allow_everywhere(cx: &Cx, action: Action, user: UserId) -> Result<Vec<Membership>, Failure> {
+/// The right to something at every organisation where a person belongs: whoever changes the account itself needs it
+/// at all of them.
+pub(crate) async fn allow_everywhere(cx: &Cx, action: Action, user: UserId) -> Result<Grant, Failure> {
     sees(cx, user).await?;
-    let mut tx = cx.app.store.read(&cx.own()).await?;
+    let mut tx = cx.look_around().await?;
     let places = memberships::of_user(&mut tx, user).await?;
     drop(tx);
+    let mut grant = None;
     for membership in &places {
-        cx.allow(action, membership.org).await.map_err(|_| {
-            Failure::new(
+        let allowed = cx.allow(action, membership.org).await.map_err(|failure| match failure.kind {
+            Kind::StepUp => failure,
+            _ => Failure::new(
                 Kind::Forbidden,
-                "this person belongs to organisations that you do not run; remove him from yours",
-            )
+                "this person belongs to organisations that you do not run; remove them from yours instead",
+            ),
         })?;
+        grant = Some(allowed);
     }
-    Ok(places)
-}
-
-/// All that a user was given, himself and through groups.
-pub(crate) async fn all_held(tx: &mut Tx, user: UserId) -> Result<Vec<Held>, Failure> {
-    let mut all = bindings::of_user(tx, user).await?;
-    for (group, _) in groups::of_user(tx, user).await? {
-        all.extend(bindings::of_group(tx, group.id).await?);
-    }
-    Ok(all)
+    grant.ok_or_else(|| Failure::not_found("user"))
 }
 
 /// Refuses when somebody could not give all that a user has.
-pub(crate) async fn check_could_give(cx: &Cx, tx: &mut Tx, user: UserId, giver: &Actor) -> Result<(), Failure> {
+pub(crate) async fn check_could_give(tx: &mut Tx, user: UserId, giver: &Actor, now_us: i64) -> Result<(), Failure> {
     for held in all_held(tx, user).await? {
         let (allows, denies) = policies::rights_of(tx, held.policy, held.scope).await?;
         let place = store::orgs::place(tx, held.scope).await?;
-        check_reach(Some(giver), allows | denies, held.propagate, &place, &cx.now())?;
+        check_reach(giver, allows | denies, held.propagate, &place, &now_of(now_us))?;
     }
     Ok(())
 }
@@ -872,31 +867,26 @@ fn check_not_waiting(account: &User) -> Result<(), Failure> {
 /// # Errors
 /// [`Kind::Conflict`] for the last admin of an organisation.
 pub async fn set_suspended(cx: &Cx, user: UserId, suspended: bool) -> Result<(), Failure> {
-    allow_everywhere(cx, Action::UserSuspend, user).await?;
-    let mut tx = cx.app.store.write(&cx.own()).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change_with(&allow_everywhere(cx, Action::UserSuspend, user).await?).await?;
     check_taking_all(cx, &mut tx, user).await?;
-    set_suspended_in(cx, &mut tx, user, suspended).await?;
+    set_suspended_in(&mut tx, user, suspended).await?;
     tx.commit().await?;
-    cx.app.caches.clear();
     Ok(())
 }
 
 /// The work of [`set_suspended`] in a transaction that holds the realm's epoch; SCIM does it too.
-pub(crate) async fn set_suspended_in(cx: &Cx, tx: &mut Tx, user: UserId, suspended: bool) -> Result<(), Failure> {
+pub(crate) async fn set_suspended_in(tx: &mut Change, user: UserId, suspended: bool) -> Result<(), Failure> {
     let found = users::get(tx, user).await?;
     if found.state == "deprovisioned" {
         return Err(Failure::conflict("this account was shut for good"));
     }
     check_not_waiting(&found)?;
-    let places = admins::places_of(tx, user).await?;
     users::set_state(tx, user, if suspended { "suspended" } else { "active" }).await?;
-    admins::check_all(tx, &places, cx.now_us()).await?;
     if suspended {
         sessions::delete_of(tx, user).await?;
     }
     let act = if suspended { "user.suspend" } else { "user.resume" };
-    audit::note(cx, tx, found.home_org, act, &user.to_string(), serde_json::json!({})).await
+    tx.note(found.home_org, act, &user.to_string(), serde_json::json!({})).await
 }
 
 /// Suspends or opens a membership at one organisation only.
@@ -904,9 +894,7 @@ pub(crate) async fn set_suspended_in(cx: &Cx, tx: &mut Tx, user: UserId, suspend
 /// # Errors
 /// [`Kind::Conflict`] for the last admin.
 pub async fn set_membership_suspended(cx: &Cx, org: OrgId, user: UserId, suspended: bool) -> Result<(), Failure> {
-    let grant = cx.allow(Action::UserSuspend, org).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change(Action::UserSuspend, org).await?;
     for held in bindings::at_org(&mut tx, org).await?.into_iter().filter(|held| held.holder == Holder::User(user)) {
         check_giving(cx, &mut tx, held.policy, held.propagate, org).await?;
     }
@@ -917,11 +905,8 @@ pub async fn set_membership_suspended(cx: &Cx, org: OrgId, user: UserId, suspend
     if memberships::set_state(&mut tx, user, org, state).await? == 0 {
         return Err(Failure::not_found("user"));
     }
-    admins::check(&mut tx, org, cx.now_us()).await?;
     let act = if suspended { "membership.suspend" } else { "membership.resume" };
-    audit::note(cx, &mut tx, org, act, &user.to_string(), serde_json::json!({})).await?;
-    tx.commit().await?;
-    cx.app.caches.clear();
+    tx.done(org, act, &user.to_string(), serde_json::json!({})).await?;
     Ok(())
 }
 
@@ -930,11 +915,8 @@ pub async fn set_membership_suspended(cx: &Cx, org: OrgId, user: UserId, suspend
 /// # Errors
 /// [`Kind::Conflict`] for the last admin of an organisation.
 pub async fn deprovision(cx: &Cx, user: UserId) -> Result<(), Failure> {
-    allow_everywhere(cx, Action::UserRemove, user).await?;
-    let mut tx = cx.app.store.write(&cx.own()).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change_with(&allow_everywhere(cx, Action::UserRemove, user).await?).await?;
     check_taking_all(cx, &mut tx, user).await?;
-    let places = admins::places_of(&mut tx, user).await?;
     let home = users::get(&mut tx, user).await?.home_org;
     for membership in memberships::of_user(&mut tx, user).await? {
         memberships::delete(&mut tx, user, membership.org).await?;
@@ -944,34 +926,33 @@ pub async fn deprovision(cx: &Cx, user: UserId) -> Result<(), Failure> {
     for held in bindings::of_user(&mut tx, user).await? {
         bindings::delete(&mut tx, &held).await?;
     }
-    admins::check_all(&mut tx, &places, cx.now_us()).await?;
-    shut(cx, &mut tx, user).await?;
-    audit::note(cx, &mut tx, home, "user.deprovision", &user.to_string(), serde_json::json!({})).await?;
-    alert_services(cx, &mut tx, user).await?;
+    shut(&mut tx, user).await?;
+    tx.note(home, "user.deprovision", &user.to_string(), serde_json::json!({})).await?;
+    alert_services(&mut tx, user).await?;
     tx.commit().await?;
-    cx.app.caches.clear();
     Ok(())
 }
 
 /// Shuts an account for good.
-pub(crate) async fn shut(cx: &Cx, tx: &mut Tx, user: UserId) -> Result<(), Failure> {
-    let now_us = cx.now_us();
+pub(crate) async fn shut(tx: &mut Change, user: UserId) -> Result<(), Failure> {
+    let now_us = tx.now_us();
     users::deprovision(tx, user, now_us).await?;
     tokens::revoke_of(tx, user, now_us, "the account was shut").await?;
     for key in keys::of_user(tx, user).await? {
         keys::revoke(tx, &key.key_id, now_us).await?;
-        cx.app.s3.forget(&key.key_id);
+        tx.forget_key(&key.key_id);
     }
     Ok(sessions::delete_of(tx, user).await?)
 }
 
 /// Tokens of services live on when the person who made them goes; their organisation is told.
-async fn alert_services(cx: &Cx, tx: &mut Tx, user: UserId) -> Result<(), Failure> {
-    for token in tokens::below(tx, cx.realm.root()).await? {
+async fn alert_services(tx: &mut Change, user: UserId) -> Result<(), Failure> {
+    let root = tx.realm().root();
+    for token in tokens::below(tx, root).await? {
         let lives = token.kind != "personal" && token.revoked_us.is_none();
         if let (true, Some(org)) = (lives && token.created_by == user.to_string(), token.scope_org) {
             let detail = serde_json::json!({ "creator": user, "name": token.name });
-            audit::note(cx, tx, org, "token.creator_gone", &token.id.to_string(), detail).await?;
+            tx.note(org, "token.creator_gone", &token.id.to_string(), detail).await?;
         }
     }
     Ok(())
@@ -983,21 +964,25 @@ async fn alert_services(cx: &Cx, tx: &mut Tx, user: UserId) -> Result<(), Failur
 /// [`Failure`] naming the field at fault.
 pub async fn rename(cx: &Cx, user: UserId, name: &str) -> Result<(), Failure> {
     orgs::check_name("name", name)?;
-    if cx.user().ok() != Some(user) {
-        allow_everywhere(cx, Action::UserUpdate, user).await?;
-    }
-    let mut tx = cx.app.store.write(&cx.own()).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = if cx.user() == user {
+        cx.change_own(Action::SelfUpdate).await?
+    } else {
+        cx.change_with(&allow_everywhere(cx, Action::UserUpdate, user).await?).await?
+    };
     let found = users::get(&mut tx, user).await?;
     users::rename(&mut tx, user, name.trim()).await?;
     let detail = serde_json::json!({ "before": found.display_name, "after": name.trim() });
-    audit::note(cx, &mut tx, found.home_org, "user.update", &user.to_string(), detail).await?;
-    Ok(tx.commit().await?)
+    tx.done(found.home_org, "user.update", &user.to_string(), detail).await
 }
 
 /// Replaces names of accounts that were shut thirty days ago.
-pub(crate) async fn forget_names(cx: &Cx) -> Result<(), Failure> {
-    let mut tx = cx.app.store.write(&cx.own()).await?;
+pub(crate) async fn forget_names(cx: &SystemCx) -> Result<(), Failure> {
+    let mut tx = cx.keep(cx.realm().root()).await?;
     users::pseudonymise_before(&mut tx, cx.now_us() - PSEUDONYMISE_US).await?;
     Ok(tx.commit().await?)
+}
+
+/// The circumstances of somebody who acts at this moment in person.
+pub(crate) fn now_of(now_us: i64) -> Context {
+    Context { now_us, ..Context::default() }
 }

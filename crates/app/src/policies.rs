@@ -1,16 +1,20 @@
 //! Custom policies, guard-rails, and the answer to "who can do what, and why".
 
-use crate::cx::{Cx, actor_of};
+use crate::authority::lockout::{RUN, all_held};
+use crate::authority::{Cx, actor_of};
 use crate::failure::Failure;
-use crate::{admins, audit, orgs, people};
+use crate::{orgs, people};
 use access::policy::{Document, Effect, check};
-use access::{Action, Actions, Ask, Binding, Builtin, Judged, Level, Policy, PolicyRef, Propagate, explain};
+use access::{
+    Action, Actions, Ask, Binding, Builtin, GuardRail, Judged, Level, Policy, PolicyRef, Propagate, explain, standing,
+};
 use base::{GuardRailId, OrgId, PolicyId, UserId};
 use serde::Serialize;
 use std::sync::Arc;
+use store::Tx;
+use store::bindings::Holder;
 use store::policies::{self, StoredPolicy};
 use store::users::PeopleQuestion;
-use store::{Tx, epoch};
 
 /// Custom policies of one organisation at most.
 const POLICIES_MAX: usize = 1_000;
@@ -56,8 +60,7 @@ pub(crate) async fn name_of(tx: &mut Tx, policy: PolicyRef) -> Result<String, Fa
 /// # Errors
 /// [`Failure`].
 pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<StoredPolicy>, Failure> {
-    let grant = cx.allow(Action::PolicyRead, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
+    let mut tx = cx.read(Action::PolicyRead, org).await?;
     Ok(policies::usable_at(&mut tx, org).await?)
 }
 
@@ -83,9 +86,7 @@ pub async fn create(
 ) -> Result<StoredPolicy, Failure> {
     orgs::check_name("name", name)?;
     check(&document)?;
-    let grant = cx.allow(Action::PolicyWrite, org).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change(Action::PolicyWrite, org).await?;
     let own = policies::usable_at(&mut tx, org).await?.iter().filter(|policy| policy.org == org).count();
     if own >= POLICIES_MAX {
         return Err(Failure::conflict("an organisation can have 1,000 policies"));
@@ -100,8 +101,7 @@ pub async fn create(
         created_us: cx.now_us(),
     };
     policies::insert(&mut tx, &policy).await.map_err(|error| taken(error, name))?;
-    audit::note(cx, &mut tx, org, "policy.create", &policy.id.to_string(), serde_json::to_value(&policy)?).await?;
-    tx.commit().await?;
+    tx.done(org, "policy.create", &policy.id.to_string(), serde_json::to_value(&policy)?).await?;
     Ok(policy)
 }
 
@@ -133,9 +133,7 @@ pub struct PolicyChange {
 /// # Errors
 /// [`Failure`] naming the field at fault.
 pub async fn update(cx: &Cx, org: OrgId, policy: PolicyId, change: PolicyChange) -> Result<StoredPolicy, Failure> {
-    let grant = cx.allow(Action::PolicyWrite, org).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change(Action::PolicyWrite, org).await?;
     let before = own(&mut tx, org, policy).await?;
     if change.level.is_some_and(|level| level != before.level) {
         let level = change.level.unwrap_or(before.level);
@@ -156,11 +154,9 @@ pub async fn update(cx: &Cx, org: OrgId, policy: PolicyId, change: PolicyChange)
     check_holding(cx, &mut tx, &before).await?;
     policies::update(&mut tx, &after, before.version).await.map_err(|error| taken(error, &after.name))?;
     check_holding(cx, &mut tx, &after).await?;
-    check_guards(&mut tx, &after).await?;
+    check_guards(cx, &mut tx, &after).await?;
     let detail = serde_json::json!({ "before": before, "after": after });
-    audit::note(cx, &mut tx, org, "policy.update", &policy.to_string(), detail).await?;
-    tx.commit().await?;
-    cx.app.caches.clear();
+    tx.done(org, "policy.update", &policy.to_string(), detail).await?;
     Ok(after)
 }
 
@@ -169,12 +165,47 @@ async fn own(tx: &mut Tx, org: OrgId, policy: PolicyId) -> Result<StoredPolicy, 
     if found.org == org { Ok(found) } else { Err(Failure::not_found("policy")) }
 }
 
-/// Whoever changes what others hold must hold it himself, where it is his to give.
+/// Whoever changes what others hold must hold it themselves, where it is theirs to give; what it denies must be theirs
+/// to take from each who holds it.
 async fn check_holding(cx: &Cx, tx: &mut Tx, policy: &StoredPolicy) -> Result<(), Failure> {
     if policies::uses(tx, policy.id).await? == 0 {
         return Ok(());
     }
-    people::check_giving(cx, tx, PolicyRef::Custom(policy.id), Propagate::Subtree, policy.org).await.map(drop)
+    let reference = PolicyRef::Custom(policy.id);
+    people::check_giving(cx, tx, reference, Propagate::Subtree, policy.org).await?;
+    for held in store::bindings::of_policy(tx, policy.id).await? {
+        check_denying(cx, tx, reference, held.holder, held.scope).await?;
+    }
+    Ok(())
+}
+
+/// Nobody denies what they may not take away: where a policy denies something, whoever gives it must be able to give
+/// all that its holders have on the way to that place and below it.
+pub(crate) async fn check_denying(
+    cx: &Cx,
+    tx: &mut Tx,
+    policy: PolicyRef,
+    holder: Holder,
+    org: OrgId,
+) -> Result<(), Failure> {
+    let (_, denies) = rights_of(tx, policy, org).await?;
+    if denies.is_empty() {
+        return Ok(());
+    }
+    let users = match holder {
+        Holder::User(user) => vec![user],
+        Holder::Group(group) => store::groups::members(tx, group).await?.into_iter().map(|(user, _)| user).collect(),
+    };
+    let path = store::orgs::path(tx, org).await?;
+    for user in users {
+        for held in all_held(tx, user).await? {
+            let way = store::orgs::path(tx, held.scope).await?;
+            if path.contains(&held.scope) || way.contains(&org) {
+                people::check_giving(cx, tx, held.policy, held.propagate, held.scope).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Deletes a policy. One that somebody holds is refused unless it is to be taken from everybody.
@@ -182,9 +213,7 @@ async fn check_holding(cx: &Cx, tx: &mut Tx, policy: &StoredPolicy) -> Result<()
 /// # Errors
 /// [`crate::Kind::Conflict`] when it is in use.
 pub async fn delete(cx: &Cx, org: OrgId, policy: PolicyId, detach: bool) -> Result<(), Failure> {
-    let grant = cx.allow(Action::PolicyWrite, org).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change(Action::PolicyWrite, org).await?;
     let found = own(&mut tx, org, policy).await?;
     let uses = policies::uses(&mut tx, policy).await?;
     if uses > 0 && !detach {
@@ -194,13 +223,7 @@ pub async fn delete(cx: &Cx, org: OrgId, policy: PolicyId, detach: bool) -> Resu
     check_holding(cx, &mut tx, &found).await?;
     policies::detach(&mut tx, policy).await?;
     policies::delete(&mut tx, policy).await?;
-    for place in store::bindings::orgs_with_own_admins(&mut tx).await? {
-        admins::check(&mut tx, place, cx.now_us()).await?;
-    }
-    audit::note(cx, &mut tx, org, "policy.delete", &policy.to_string(), serde_json::json!({ "name": found.name }))
-        .await?;
-    tx.commit().await?;
-    cx.app.caches.clear();
+    tx.done(org, "policy.delete", &policy.to_string(), serde_json::json!({ "name": found.name })).await?;
     Ok(())
 }
 
@@ -209,38 +232,50 @@ pub async fn delete(cx: &Cx, org: OrgId, policy: PolicyId, detach: bool) -> Resu
 /// # Errors
 /// [`Failure`].
 pub async fn guards(cx: &Cx, org: OrgId) -> Result<Vec<(OrgId, GuardRailId, String)>, Failure> {
-    let grant = cx.allow(Action::PolicyRead, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
+    let mut tx = cx.read(Action::PolicyRead, org).await?;
     let found = policies::guards_on(&mut tx, org).await?;
     Ok(found.into_iter().map(|(laid_by, guard)| (laid_by, guard.id, guard.policy.name.clone())).collect())
 }
 
-/// Lays a policy on `org` and everything below it: what it denies is denied to everybody.
+/// Lays a policy on `org` and everything below it: what it denies is denied there to everybody who has the right from
+/// the organisation whose authority it is laid with, or from below. The rights of those above stay. Its author must
+/// hold, there and below, all that it takes away.
 ///
 /// # Errors
 /// [`Failure`]; a guard-rail that could never be lifted again is refused.
 pub async fn lay_guard(cx: &Cx, org: OrgId, policy: PolicyId) -> Result<GuardRailId, Failure> {
-    let grant = cx.allow(Action::PolicyGuard, org).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change(Action::PolicyGuard, org).await?;
     let id = GuardRailId(cx.app.fresh());
     rights_of(&mut tx, PolicyRef::Custom(policy), org).await?;
-    policies::guard(&mut tx, id, org, policy, cx.now_us()).await?;
+    let place = cx.place(org).await?;
+    let author = standing(&cx.actor, Action::PolicyGuard, &place, &cx.now()).unwrap_or(org);
+    policies::guard(&mut tx, id, org, (policy, author), cx.now_us()).await?;
     let stored = policies::get(&mut tx, policy).await?;
-    check_guards(&mut tx, &stored).await?;
-    audit::note(cx, &mut tx, org, "policy.guard", &policy.to_string(), serde_json::json!({ "guard_rail": id })).await?;
-    tx.commit().await?;
+    check_guards(cx, &mut tx, &stored).await?;
+    tx.done(org, "policy.guard", &policy.to_string(), serde_json::json!({ "guard_rail": id, "author": author }))
+        .await?;
     Ok(id)
 }
 
-/// A guard-rail must leave the way to lift it open.
-async fn check_guards(tx: &mut Tx, policy: &StoredPolicy) -> Result<(), Failure> {
+/// A guard-rail takes away only what its author holds, and leaves the way to lift it and to run the organisation open.
+async fn check_guards(cx: &Cx, tx: &mut Tx, policy: &StoredPolicy) -> Result<(), Failure> {
+    let places = policies::guarded_by(tx, policy.id).await?;
+    if places.is_empty() {
+        return Ok(());
+    }
     let loaded = load(tx, PolicyRef::Custom(policy.id)).await?;
-    let guard = access::GuardRail { id: GuardRailId(0), policy: Arc::new(loaded) };
-    let laid = policies::guards_on(tx, policy.org).await?;
-    let is_laid = laid.iter().any(|(_, found)| found.policy.reference == PolicyRef::Custom(policy.id));
-    if is_laid && guard.refuses().has(Action::PolicyGuard) {
-        return Err(Failure::invalid("policy", &policy.name, "denies policy:guard, so nobody could lift it again"));
+    let guard = GuardRail { id: GuardRailId(0), policy: Arc::new(loaded), author: policy.org };
+    // To lift it must be open whatever the circumstances; that somebody can run each organisation is tried with the
+    // commit.
+    let lifting = guard.refuses_at_most().has(Action::PolicyGuard).then_some(&Action::PolicyGuard);
+    if let Some(action) = lifting.or_else(|| RUN.iter().find(|action| guard.refuses().has(**action))) {
+        let reason = format!("denies {}, so nobody could run the organisation or lift it again", action.code());
+        return Err(Failure::invalid("policy", &policy.name, reason));
+    }
+    let takes = guard.refuses_at_most() & Builtin::OrganizationAdmin.actions();
+    for org in places {
+        let place = store::orgs::place(tx, org).await?;
+        people::check_reach(&cx.actor, takes, Propagate::Subtree, &place, &cx.now())?;
     }
     Ok(())
 }
@@ -250,14 +285,19 @@ async fn check_guards(tx: &mut Tx, policy: &StoredPolicy) -> Result<(), Failure>
 /// # Errors
 /// [`Failure`].
 pub async fn lift_guard(cx: &Cx, org: OrgId, guard: GuardRailId) -> Result<(), Failure> {
-    let grant = cx.allow(Action::PolicyGuard, org).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change(Action::PolicyGuard, org).await?;
+    let laid = policies::guards_on(&mut tx, org).await?;
+    let found = laid.into_iter().find(|(place, found)| *place == org && found.id == guard);
+    let (_, found) = found.ok_or_else(|| Failure::not_found("guard-rail"))?;
+    // It gives back, there and below, what it took away: whoever lifts it must hold that.
+    let gives = found.refuses_at_most() & Builtin::OrganizationAdmin.actions();
+    let place = store::orgs::place(&mut tx, org).await?;
+    let without = access::Place { guards: Vec::new(), ..place };
+    people::check_reach(&cx.actor, gives, Propagate::Subtree, &without, &cx.now())?;
     if policies::unguard(&mut tx, org, guard).await? == 0 {
         return Err(Failure::not_found("guard-rail"));
     }
-    audit::note(cx, &mut tx, org, "policy.unguard", &guard.to_string(), serde_json::json!({})).await?;
-    Ok(tx.commit().await?)
+    tx.done(org, "policy.unguard", &guard.to_string(), serde_json::json!({})).await
 }
 
 /// The answer to "can he do this, and why?".
@@ -305,7 +345,7 @@ pub async fn who_can(
     cx.allow(Action::PolicyRead, org).await?;
     let grant = cx.allow(Action::UserRead, org).await?;
     let place = cx.place(org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
+    let mut tx = cx.read_with(&grant).await?;
     let question = PeopleQuestion { limit: 500, ..PeopleQuestion::default() };
     let names = store::users::below(&mut tx, org, &question).await?;
     let fresh = access::Context { now_us: cx.now_us(), proved_us: Some(cx.now_us()), ..access::Context::default() };
@@ -347,11 +387,11 @@ pub async fn who_can(
 
 /// A place above the viewer's own reach is not named.
 fn reason(place: &access::Place, org: OrgId, cx: &Cx, line: Judged) -> Reason {
-    let seen = cx.actor.as_ref().is_none_or(|actor| {
-        let first = place.path.iter().position(|org| actor.bindings().iter().any(|binding| binding.scope == *org));
+    let seen = {
+        let first = place.path.iter().position(|org| cx.actor.bindings().iter().any(|binding| binding.scope == *org));
         let at = place.path.iter().position(|org| *org == line.scope);
         line.scope == org || at >= first
-    });
+    };
     Reason {
         policy: line.policy.to_string(),
         name: line.name,

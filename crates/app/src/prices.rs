@@ -1,7 +1,6 @@
 //! Price agreements on the edges of the tree.
 
-use crate::audit;
-use crate::cx::Cx;
+use crate::authority::Cx;
 use crate::failure::Failure;
 use crate::orgs::from_above;
 use access::Action;
@@ -34,7 +33,7 @@ pub async fn set(cx: &Cx, buyer: OrgId, month: &str, book: PriceBook) -> Result<
     let (Some(seller), grant) = from_above(cx, buyer, Action::RuleWrite).await? else {
         return Err(Failure::invalid("buyer", &buyer.to_string(), "is the root: nobody sells to it"));
     };
-    let mut tx = cx.app.store.write(&grant).await?;
+    let mut tx = cx.change_with(&grant).await?;
     let org = store::orgs::get(&mut tx, buyer).await?;
     if book.currency != org.currency {
         let reason = format!("is not the buyer's currency {}", org.currency);
@@ -58,8 +57,7 @@ pub async fn set(cx: &Cx, buyer: OrgId, month: &str, book: PriceBook) -> Result<
     };
     let version = agreements::insert(&mut tx, &agreement).await?;
     let detail = serde_json::json!({ "version": version, "from": month });
-    audit::note(cx, &mut tx, seller, "price.set", &buyer.to_string(), detail).await?;
-    tx.commit().await?;
+    tx.done(seller, "price.set", &buyer.to_string(), detail).await?;
     Ok(Agreement { version, ..agreement })
 }
 
@@ -68,7 +66,6 @@ pub async fn set(cx: &Cx, buyer: OrgId, month: &str, book: PriceBook) -> Result<
 /// # Errors
 /// [`Failure`].
 pub async fn history(cx: &Cx, buyer: OrgId) -> Result<Vec<Agreement>, Failure> {
-    let grant = cx.allow(Action::RuleRead, buyer).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
+    let mut tx = cx.read(Action::RuleRead, buyer).await?;
     Ok(agreements::history(&mut tx, buyer).await?)
 }

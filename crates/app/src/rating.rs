@@ -1,9 +1,9 @@
 //! Rating a month: every edge below an organisation, parents first, from one fixed set of usage.
 
-use crate::cx::Cx;
+use crate::authority::Cx;
 use crate::failure::Failure;
-use access::Action;
 use access::tree::OrgState;
+use access::{Action, Grant};
 use base::{OrgId, Period, RunId, Zone};
 use lake::{Buckets, GroupBy, RollUp};
 use pricing::{Charge, ItemUsage, PriceBook, Window};
@@ -76,6 +76,8 @@ pub struct Rated {
     pub unpriced: Vec<Org>,
     /// The tree that was rated.
     pub(crate) tree: BilledTree,
+    /// The right that it was rated by.
+    pub(crate) grant: Grant,
 }
 
 /// The tree as it is billed in a month: an organisation that moved is billed by its old parent up to the
@@ -144,16 +146,25 @@ impl BilledTree {
 /// # Errors
 /// [`Failure`]; an edge that fails does not stop the others.
 pub async fn rate_below(cx: &Cx, seller: OrgId, month: &str) -> Result<Rated, Failure> {
-    cx.allow(Action::InvoiceCreate, seller).await?;
+    let (grant, span) = cx.span(Action::InvoiceCreate, seller).await?;
     cx.app.lake.seal().await?;
     let watermark = cx.app.lake.watermark().await?;
-    let (mut rated, parts) = rate_as_of(cx, seller, month, watermark).await?;
+    let (mut rated, parts) = rate_as_of(cx, &grant, seller, month, watermark).await?;
+    // What is sold further down is the business of whoever sells it there.
+    let sells = |org: &Org| org.parent.is_some_and(|parent| span.has(parent));
+    let below: BTreeSet<OrgId> =
+        rated.tree.subtree(seller).into_iter().filter(|org| sells(org)).map(|org| org.id).collect();
+    let (kept, parts): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut rated.edges).into_iter().zip(parts).filter(|(edge, _)| sells(&edge.buyer)).unzip();
+    rated.edges = kept;
+    rated.failed.retain(|edge| below.contains(&edge.org));
+    rated.unpriced.retain(sells);
     let mut lost: BTreeMap<OrgId, String> = BTreeMap::new();
     for (edge, parts_json) in std::mem::take(&mut rated.edges).into_iter().zip(parts) {
         let above = edge.buyer.parent.and_then(|parent| lost.get(&parent));
         let failed = match above.filter(|_| edge.agreement.buyer != edge.buyer.id) {
             Some(name) => FailedEdge::below(&edge.buyer, name),
-            None => match keep(cx, &edge, parts_json).await {
+            None => match keep(cx, &grant, &edge, parts_json).await {
                 Ok(()) => {
                     rated.edges.push(edge);
                     continue;
@@ -172,16 +183,17 @@ pub async fn rate_below(cx: &Cx, seller: OrgId, month: &str) -> Result<Rated, Fa
 /// each edge stand the parts of its tiers.
 pub(crate) async fn rate_as_of(
     cx: &Cx,
+    grant: &Grant,
     seller: OrgId,
     month: &str,
     watermark: i64,
 ) -> Result<(Rated, Vec<String>), Failure> {
-    let mut tx = cx.app.store.read(&access::decide_job(cx.realm, seller)).await?;
+    let mut tx = cx.read_with(grant).await?;
     let tree = BilledTree::of_month(&mut tx, seller, month).await?;
     drop(tx);
     // Who closes below the root passes on what he is charged himself: that edge is rated, but not kept.
     let (mut order, mut unpriced, mut failures) = (Vec::new(), Vec::new(), BTreeMap::new());
-    let own = match edge_into(cx, &tree, seller, month, watermark).await {
+    let own = match edge_into(cx, grant, &tree, seller, month, watermark).await {
         Err(failure) if matches!(failure.kind, crate::Kind::Internal) => {
             // Those below with prices of their own are billed all the same. Why it failed is the business of the
             // organisation above.
@@ -197,7 +209,7 @@ pub(crate) async fn rate_as_of(
         own.map(|edge| (seller, (edge, String::new()))).into_iter().collect();
     for buyer in tree.subtree(seller).into_iter().filter(|org| org.id != seller) {
         let above = buyer.parent.and_then(|parent| rated.get(&parent)).map(|(edge, _)| edge);
-        match rate_edge(cx, buyer, month, above, &tree.below(buyer.id), watermark).await {
+        match rate_edge(cx, grant, buyer, month, above, &tree.below(buyer.id), watermark).await {
             Ok(Some(edge)) => {
                 order.push(buyer.id);
                 rated.insert(buyer.id, edge);
@@ -218,12 +230,13 @@ pub(crate) async fn rate_as_of(
     let (edges, parts) = order.into_iter().filter_map(|org| rated.remove(&org)).unzip();
     unpriced.retain(|org| org.state != OrgState::Deleted);
     let failed = tree.subtree(seller).into_iter().filter_map(|org| failures.remove(&org.id)).collect();
-    Ok((Rated { edges, failed, unpriced, tree }, parts))
+    Ok((Rated { edges, failed, unpriced, tree, grant: grant.clone() }, parts))
 }
 
 /// What `seller` itself is charged: by his own prices, or by those of the nearest organisation above.
 async fn edge_into(
     cx: &Cx,
+    grant: &Grant,
     tree: &BilledTree,
     seller: OrgId,
     month: &str,
@@ -231,7 +244,7 @@ async fn edge_into(
 ) -> Result<Option<RatedEdge>, Failure> {
     for org in tree.edges_above(seller) {
         let period = Period::month(month, &org.zone).map_err(|error| Failure::unreadable("month", error))?;
-        let mut tx = cx.app.store.read(&access::decide_job(cx.realm, seller)).await?;
+        let mut tx = cx.read_with(grant).await?;
         let Some(agreement) = agreements::in_force(&mut tx, org.id, period.start_us).await? else { continue };
         drop(tx);
         let (mut edge, _) = rate_by_book(cx, org, agreement, period, &tree.below(org.id), watermark).await?;
@@ -261,6 +274,7 @@ async fn rate_by_book(
 
 async fn rate_edge(
     cx: &Cx,
+    grant: &Grant,
     buyer: &Org,
     month: &str,
     above: Option<&RatedEdge>,
@@ -268,7 +282,7 @@ async fn rate_edge(
     watermark: i64,
 ) -> Result<Option<(RatedEdge, String)>, Failure> {
     let period = Period::month(month, &buyer.zone).map_err(|error| Failure::unreadable("month", error))?;
-    let mut tx = cx.app.store.read(&access::decide_job(cx.realm, buyer.id)).await?;
+    let mut tx = cx.read_with(grant).await?;
     let own = agreements::in_force(&mut tx, buyer.id, period.start_us).await?;
     drop(tx);
     let (edge, parts_json) = match (own, above) {
@@ -291,7 +305,7 @@ async fn rate_edge(
     Ok(Some((edge, parts_json)))
 }
 
-async fn keep(cx: &Cx, edge: &RatedEdge, parts_json: String) -> Result<(), Failure> {
+async fn keep(cx: &Cx, grant: &Grant, edge: &RatedEdge, parts_json: String) -> Result<(), Failure> {
     let own = edge.agreement.buyer == edge.buyer.id;
     let run = RatingRun {
         id: RunId(cx.app.fresh()),
@@ -304,7 +318,7 @@ async fn keep(cx: &Cx, edge: &RatedEdge, parts_json: String) -> Result<(), Failu
         unrated_json: serde_json::to_string(&edge.unrated)?,
         rated_us: cx.now_us(),
     };
-    let mut tx = cx.app.store.write(&access::decide_job(cx.realm, edge.buyer.id)).await?;
+    let mut tx = cx.keep_with(grant).await?;
     charges::replace(&mut tx, &run, &edge.charges).await?;
     Ok(tx.commit().await?)
 }

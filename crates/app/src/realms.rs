@@ -1,10 +1,10 @@
 //! Realms: the first one of an installation, and the list that timers visit.
 
-use crate::cx::{App, Cx};
+use crate::authority::{App, SystemCx};
 use crate::failure::Failure;
-use crate::{audit, orgs, passwords, people};
+use crate::{orgs, passwords, people};
 use access::tree::{AdminMode, MfaPolicy};
-use access::{Cost, Costs, PolicyRef, Product, Products, Propagate, decide_job};
+use access::{Cost, Costs, PolicyRef, Product, Products, Propagate};
 use base::{Currency, RealmId, UserId, Zone};
 use std::sync::Arc;
 use store::bindings::Holder;
@@ -32,7 +32,7 @@ pub struct NewRealm {
 ///
 /// # Errors
 /// [`Failure`] naming the field at fault.
-pub async fn create(app: &Arc<App>, new: NewRealm) -> Result<(Cx, UserId), Failure> {
+pub async fn create(app: &Arc<App>, new: NewRealm) -> Result<(RealmId, UserId), Failure> {
     orgs::check_name("name", &new.name)?;
     crate::people::check_email(&new.admin_email)?;
     orgs::check_name("admin_name", &new.admin_name)?;
@@ -40,8 +40,7 @@ pub async fn create(app: &Arc<App>, new: NewRealm) -> Result<(Cx, UserId), Failu
     let password_hash = app.passwords.hash(app.world.as_ref(), &new.admin_password).await?;
     let now_us = app.now_us();
     let realm = RealmId(app.fresh());
-    let cx = Cx::system(app.clone(), realm);
-    let mut tx = app.store.write(&decide_job(realm, realm.root())).await?;
+    let mut tx = SystemCx::of_timer(app, realm).record(realm.root()).await?;
     store::orgs::insert_realm(&mut tx, realm, &new.name, now_us).await?;
     let root = Org {
         created_us: now_us,
@@ -62,12 +61,11 @@ pub async fn create(app: &Arc<App>, new: NewRealm) -> Result<(Cx, UserId), Failu
     let id = UserId(app.fresh());
     let user = users::User::person(id, root.id, &new.admin_email, &new.admin_name, password_hash, now_us);
     users::insert(&mut tx, &user).await?;
-    people::join(&cx, &mut tx, user.id, root.id, "local").await?;
-    people::give(&cx, &mut tx, Holder::User(user.id), PolicyRef::ADMIN, root.id, Propagate::Subtree).await?;
+    people::join(&mut tx, user.id, root.id, "local").await?;
+    people::give(&mut tx, Holder::User(user.id), PolicyRef::ADMIN, root.id, Propagate::Subtree).await?;
     let detail = serde_json::json!({ "name": root.name, "admin": user.email });
-    audit::note(&cx, &mut tx, root.id, "realm.create", &realm.to_string(), detail).await?;
-    tx.commit().await?;
-    Ok((cx, user.id))
+    tx.done(root.id, "realm.create", &realm.to_string(), detail).await?;
+    Ok((realm, user.id))
 }
 
 /// All realms of the installation, oldest first.

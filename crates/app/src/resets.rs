@@ -1,19 +1,19 @@
 //! A way back in for somebody who lost his password or his second factors: a link, made by whoever runs him or
 //! by the operator at the machine. It is good once and for a day, and for nothing else than setting a password.
 
-use crate::cx::{App, Cx, actor_of};
+use crate::authority::{App, Cx, Door, Operator, actor_of};
 use crate::failure::{Failure, Kind};
 use crate::idps::is_for_emergencies;
-use crate::people::{allow_everywhere, check_could_give, realm_of};
+use crate::people::{allow_everywhere, check_could_give, now_of, realm_of};
 use crate::sign_in::check_fresh;
-use crate::{audit, passwords, secrets};
-use access::{Action, Ask, Context, decide, decide_job};
+use crate::{passwords, secrets};
+use access::{Action, Ask, Context, decide};
 use base::{OrgId, RealmId, UserId, World};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use store::attempts::{self, Attempt};
 use store::users::{self, User};
-use store::{Store, Tx, across, epoch, factors, memberships, recovery, sessions};
+use store::{Tx, across, factors, memberships, recovery, sessions};
 
 /// A link lives for a day.
 const RESET_US: i64 = 86_400_000_000;
@@ -57,30 +57,24 @@ fn check_resettable(account: &User) -> Result<(), Failure> {
 /// [`Kind::StepUp`] without a fresh proof; [`Kind::Conflict`] for oneself, for accounts that are not active, and
 /// for accounts for emergencies, which only the operator brings back.
 pub async fn begin(cx: &Cx, user: UserId) -> Result<ResetLink, Failure> {
-    if cx.user()? == user {
+    if cx.user() == user {
         return Err(Failure::conflict(
             "change your own password on its page; for lost second factors ask another admin",
         ));
     }
-    allow_everywhere(cx, Action::UserUpdate, user).await?;
+    let grant = allow_everywhere(cx, Action::UserUpdate, user).await?;
     check_fresh(cx)?;
-    let maker = actor_of_caller(cx)?;
-    let mut tx = cx.app.store.write(&cx.own()).await?;
+    let mut tx = cx.change_with(&grant).await?;
     let account = users::get(&mut tx, user).await?;
     check_resettable(&account)?;
-    check_could_give(cx, &mut tx, user, &maker).await?;
+    check_could_give(&mut tx, user, &cx.actor, cx.now_us()).await?;
     if is_for_emergencies(&mut tx, cx.realm.root(), user, cx.now_us()).await? {
         return Err(Failure::conflict("an account for emergencies is brought back by the operator only"));
     }
-    let link = insert(&mut tx, cx.app.world.as_ref(), &account, Some(maker.user())).await?;
+    let link = insert(&mut tx, cx.app.world.as_ref(), &account, Some(cx.user())).await?;
     let detail = serde_json::json!({ "expires": base::period::format_instant(link.expires_us) });
-    audit::note(cx, &mut tx, account.home_org, "user.reset_link", &user.to_string(), detail).await?;
-    tx.commit().await?;
+    tx.done(account.home_org, "user.reset_link", &user.to_string(), detail).await?;
     Ok(link)
-}
-
-fn actor_of_caller(cx: &Cx) -> Result<Arc<access::Actor>, Failure> {
-    cx.actor.clone().ok_or_else(|| Failure::new(Kind::Unauthenticated, "somebody must ask for it"))
 }
 
 async fn insert(tx: &mut Tx, world: &dyn World, account: &User, maker: Option<UserId>) -> Result<ResetLink, Failure> {
@@ -103,13 +97,8 @@ async fn insert(tx: &mut Tx, world: &dyn World, account: &User, maker: Option<Us
 ///
 /// # Errors
 /// [`Kind::NotFound`] when nobody has the address; [`Kind::Conflict`] with the organisations when several have.
-pub async fn begin_by_operator(
-    store: &Store,
-    world: &dyn World,
-    email: &str,
-    home: Option<OrgId>,
-) -> Result<ResetLink, Failure> {
-    let mut found = across::users_by_email(store, email).await?;
+pub async fn begin_by_operator(operator: &Operator, email: &str, home: Option<OrgId>) -> Result<ResetLink, Failure> {
+    let mut found = across::users_by_email(operator.store(), email).await?;
     found.retain(|(_, account)| home.is_none_or(|home| account.home_org == home));
     let (realm, account) = match found.as_slice() {
         [] => return Err(Failure::new(Kind::NotFound, format!("address: nobody has {email:?}"))),
@@ -121,12 +110,10 @@ pub async fn begin_by_operator(
         }
     };
     check_resettable(&account)?;
-    let mut tx = store.write(&decide_job(realm, account.home_org)).await?;
-    let link = insert(&mut tx, world, &account, None).await?;
+    let mut tx = operator.change(realm, account.home_org).await?;
+    let link = insert(&mut tx, operator.world(), &account, None).await?;
     let detail = serde_json::json!({ "expires": base::period::format_instant(link.expires_us) });
-    let act = ("user.reset_link", account.id.to_string());
-    audit::note_of_operator(&mut tx, world.now_us(), account.home_org, (act.0, &act.1), detail).await?;
-    tx.commit().await?;
+    tx.done(account.home_org, "user.reset_link", &account.id.to_string(), detail).await?;
     Ok(link)
 }
 
@@ -154,7 +141,7 @@ async fn holding(app: &Arc<App>, tx: &mut Tx, secret: &str) -> Result<(User, Pay
 /// [`Kind::Gone`].
 pub async fn look(app: &Arc<App>, secret: &str) -> Result<String, Failure> {
     let realm = realm_of(secret).ok_or_else(gone)?;
-    let mut tx = app.store.read(&decide_job(realm, realm.root())).await?;
+    let mut tx = Door::at(app, realm).read().await?;
     Ok(holding(app, &mut tx, secret).await?.0.email)
 }
 
@@ -168,12 +155,10 @@ pub async fn finish(app: &Arc<App>, secret: &str, password: &str) -> Result<Real
     passwords::check_new(password)?;
     let password_hash = app.passwords.hash(app.world.as_ref(), password).await?;
     let realm = realm_of(secret).ok_or_else(gone)?;
-    let cx = Cx::system(app.clone(), realm);
-    let mut tx = app.store.write(&decide_job(realm, realm.root())).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = Door::at(app, realm).change(realm.root()).await?;
     let (account, payload) = holding(app, &mut tx, secret).await?;
     if let Some(maker) = payload.maker {
-        check_maker(&cx, &mut tx, account.id, maker).await.map_err(|_| gone())?;
+        check_maker(app, &mut tx, account.id, maker).await.map_err(|_| gone())?;
     }
     if attempts::delete(&mut tx, &secrets::hash(secret)).await? == 0 {
         return Err(gone());
@@ -185,22 +170,20 @@ pub async fn finish(app: &Arc<App>, secret: &str, password: &str) -> Result<Real
     store::idps::forget_identities(&mut tx, account.id).await?;
     sessions::delete_of(&mut tx, account.id).await?;
     let detail = serde_json::json!({ "maker": payload.maker, "second_factors_removed": lost });
-    audit::note(&cx, &mut tx, account.home_org, "user.reset", &account.id.to_string(), detail).await?;
-    tx.commit().await?;
-    app.caches.clear();
+    tx.done(account.home_org, "user.reset", &account.id.to_string(), detail).await?;
     Ok(realm)
 }
 
 /// Whether the maker could make the link once more.
-async fn check_maker(cx: &Cx, tx: &mut Tx, user: UserId, maker: UserId) -> Result<(), Failure> {
-    if is_for_emergencies(tx, cx.realm.root(), user, cx.now_us()).await? {
+async fn check_maker(app: &App, tx: &mut Tx, user: UserId, maker: UserId) -> Result<(), Failure> {
+    if is_for_emergencies(tx, tx.realm().root(), user, app.now_us()).await? {
         return Err(gone()); // Marked since: only the operator brings him back.
     }
-    let maker = actor_of(&cx.app, tx, maker).await?;
-    let now = Context { now_us: cx.now_us(), proved_us: Some(cx.now_us()), ..Context::default() };
+    let maker = actor_of(app, tx, maker).await?;
+    let now = Context { proved_us: Some(app.now_us()), ..now_of(app.now_us()) };
     for membership in memberships::of_user(tx, user).await? {
         let place = store::orgs::place(tx, membership.org).await?;
         decide(&maker, &Ask::of(Action::UserUpdate), &place, &now)?;
     }
-    check_could_give(cx, tx, user, &maker).await
+    check_could_give(tx, user, &maker, app.now_us()).await
 }

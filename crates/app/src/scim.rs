@@ -9,10 +9,10 @@ mod groups;
 mod joining;
 mod users;
 
-use crate::cx::Cx;
+use crate::authority::{Change, Cx};
 use crate::failure::{Failure, Kind};
 use crate::tokens::NewToken;
-use crate::{audit, people, tokens};
+use crate::{people, tokens};
 use access::policy::{Effect, Policy, Statement};
 use access::{Action, Actions, Actor, Binding, Builtin, Identity, PolicyRef, Propagate, UserKind};
 use base::OrgId;
@@ -22,7 +22,7 @@ use std::future::Future;
 use std::sync::Arc;
 use store::tokens::Token;
 use store::users::User;
-use store::{Tx, epoch, memberships};
+use store::{Tx, memberships};
 
 pub(crate) use joining::{merge, put_in_place, take_over, waiting, waiting_for};
 
@@ -206,25 +206,24 @@ impl Directory {
 
     async fn read(&self) -> Result<Tx, Refused> {
         let grant = self.cx.allow(Action::ScimProvision, self.org).await?;
-        Ok(self.cx.app.store.read(&grant).await?)
+        Ok(self.cx.read_with(&grant).await?)
     }
 
     /// Begins a change: under the realm's epoch, because all of them change rights.
-    async fn begin(&self) -> Result<Tx, Refused> {
-        let grant = self.cx.allow(Action::ScimProvision, self.org).await?;
-        let mut tx = self.cx.app.store.write(&grant).await?;
-        epoch::bump(&mut tx).await?;
-        Ok(tx)
+    async fn begin(&self) -> Result<Change, Refused> {
+        Ok(self.cx.change(Action::ScimProvision, self.org).await?)
     }
 
-    async fn commit(&self, tx: Tx) -> Result<(), Refused> {
-        tx.commit().await?;
-        self.cx.app.caches.clear();
-        Ok(())
+    /// Commits a message. One that changed nothing but what the directory itself keeps is noted as such.
+    async fn commit(&self, mut tx: Change) -> Result<(), Refused> {
+        if !tx.is_noted() {
+            tx.note(self.org, "scim.update", &self.org.to_string(), serde_json::json!({})).await?;
+        }
+        Ok(tx.commit().await?)
     }
 
-    async fn note(&self, tx: &mut Tx, action: &str, target: &str, detail: Value) -> Result<(), Refused> {
-        Ok(audit::note(&self.cx, tx, self.org, action, target, detail).await?)
+    async fn note(&self, tx: &mut Change, action: &str, target: &str, detail: Value) -> Result<(), Refused> {
+        Ok(tx.note(self.org, action, target, detail).await?)
     }
 
     /// Runs a change. When it would have taken the last admin away, that is written down as an alert.
@@ -257,11 +256,9 @@ impl Directory {
     async fn alert(&self, action: &str, target: &str, detail: Value) -> Result<(), ScimError> {
         tracing::warn!(action, target, org = %self.org, "a directory's message was refused");
         let work = async {
-            let grant = self.cx.allow(Action::ScimProvision, self.org).await?;
-            let mut tx = self.cx.app.store.write(&grant).await?;
+            let tx = self.cx.change(Action::ScimProvision, self.org).await?;
             let target: String = target.chars().take(100).collect();
-            audit::note(&self.cx, &mut tx, self.org, action, &target, detail).await?;
-            Ok::<(), Failure>(tx.commit().await?)
+            tx.done(self.org, action, &target, detail).await
         };
         work.await.map_err(|failure| error_of(&failure))
     }

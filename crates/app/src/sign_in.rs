@@ -4,17 +4,17 @@
 //! first: a row of `attempt` with five minutes and five tries, from which a code or a passkey makes a session.
 //! Who needs a factor and has none gets a session in which nothing but setting one up is possible.
 
-use crate::cx::{App, Cx, Origin, actor_of};
+use crate::authority::{App, Change, Cx, Door, Origin, actor_of};
 use crate::failure::{Failure, Kind};
 use crate::people::realm_of;
-use crate::{audit, factors, idps, secrets};
+pub use crate::throttle::Client;
+use crate::throttle::Tries;
+use crate::{factors, idps, secrets};
 use access::tree::MfaPolicy;
-use access::{Context, decide_job};
+use access::{Action, Context};
 use base::{RealmId, SessionId, UserId};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use store::attempts::{self, Attempt};
 use store::sessions::{self, Session};
 use store::users::{self, User};
@@ -24,33 +24,12 @@ const IDLE_US: i64 = 30 * 60_000_000;
 const ABSOLUTE_US: i64 = 12 * 3_600_000_000;
 /// The time of last use is written at most once a minute.
 const TOUCH_US: i64 = 60_000_000;
-/// Ten wrong passwords for one address in a quarter of an hour, then it waits.
-const FAILURES_MAX: u32 = 10;
-/// The same for one client, behind which many people may sit.
-const FAILURES_OF_IP_MAX: u32 = 50;
-const FAILURES_US: i64 = 15 * 60_000_000;
 /// A half session lives so long.
 const HALF_US: i64 = 5 * 60_000_000;
 /// Codes that may be tried with one half session.
 const HALF_TRIES_MAX: u32 = 5;
 /// What a session is limited to when nothing but setting up a second factor is allowed.
 pub(crate) const ENROL: &str = "enrol";
-/// Addresses that are remembered at once.
-const ADDRESSES_MAX: usize = 10_000;
-
-/// Wrong passwords and codes by address: since when, how many.
-#[derive(Default)]
-pub(crate) struct WrongPasswords(Mutex<BTreeMap<String, (i64, u32)>>);
-
-/// The client of a request, as far as it is known.
-#[derive(Debug, Clone, Default)]
-pub struct Client {
-    /// Its address.
-    pub ip: Option<IpAddr>,
-    /// What it says it is.
-    pub agent: String,
-}
-
 /// Who is signed in, for pages.
 #[derive(Clone)]
 pub struct SignedIn {
@@ -66,60 +45,6 @@ pub struct SignedIn {
 
 fn wrong() -> Failure {
     Failure::new(Kind::Unauthenticated, "address or password is wrong")
-}
-
-impl WrongPasswords {
-    fn check(&self, tries: &Tries, now_us: i64) -> Result<(), Failure> {
-        let mut failures = self.0.lock().map_err(|_| wrong())?;
-        failures.retain(|_, (since, _)| *since + FAILURES_US > now_us);
-        let spent = |(key, max): &(String, u32)| failures.get(key).is_some_and(|(_, count)| count >= max);
-        if tries.0.iter().any(spent) {
-            return Err(Failure::new(Kind::TooMany, "too many wrong passwords or codes; wait a quarter of an hour"));
-        }
-        Ok(())
-    }
-
-    fn note(&self, tries: &Tries, now_us: i64) {
-        let Ok(mut failures) = self.0.lock() else { return };
-        for (key, _) in &tries.0 {
-            if failures.len() < ADDRESSES_MAX || failures.contains_key(key) {
-                failures.entry(key.clone()).or_insert((now_us, 0)).1 += 1;
-            }
-        }
-    }
-
-    /// Counts a try as wrong before it is looked at, so that a thousand at once get no further than ten in a
-    /// row.
-    pub(crate) fn take(&self, tries: &Tries, now_us: i64) -> Result<(), Failure> {
-        self.check(tries, now_us)?;
-        self.note(tries, now_us);
-        self.check(&Tries(tries.0.iter().map(|(key, max)| (key.clone(), max + 1)).collect()), now_us)
-    }
-
-    /// The try was right: it does not count.
-    pub(crate) fn give_back(&self, tries: &Tries) {
-        let Ok(mut failures) = self.0.lock() else { return };
-        for (key, _) in &tries.0 {
-            if let Some((_, count)) = failures.get_mut(key) {
-                *count = count.saturating_sub(1);
-            }
-        }
-    }
-}
-
-/// What a try is counted for: an account and a client, each with its limit.
-pub(crate) struct Tries(Vec<(String, u32)>);
-
-impl Tries {
-    pub(crate) fn of(account: &str, client: &Client) -> Self {
-        let from = client.ip.filter(|ip| !ip.is_loopback()).map(|ip| (format!("ip {ip}"), FAILURES_OF_IP_MAX));
-        Self(std::iter::once((account.to_owned(), FAILURES_MAX)).chain(from).collect())
-    }
-
-    pub(crate) fn of_user(user: &User, client: &Client) -> Self {
-        let key = if user.email.is_empty() { user.id.to_string() } else { users::email_key(&user.email) };
-        Self::of(&key, client)
-    }
 }
 
 /// What the first proof led to.
@@ -215,7 +140,7 @@ pub(crate) async fn first_proof(
     (proof, is_two): (&str, bool),
     client: &Client,
 ) -> Result<Begun, Failure> {
-    let mut tx = app.store.read(&decide_job(realm, realm.root())).await?;
+    let mut tx = Door::at(app, realm).read().await?;
     let standing = stored_factors::standing(&mut tx, user.id).await?;
     drop(tx);
     if standing.has_factor && !is_two {
@@ -251,14 +176,16 @@ pub(crate) async fn begin_session(
         limited_to: limited_to.to_owned(),
         proof: proof.to_owned(),
     };
-    let mut tx = app.store.write(&decide_job(realm, user.home_org)).await?;
-    sessions::insert(&mut tx, &session).await?;
+    let mut tx = Door::at(app, realm).read().await?;
     let cx = cx_of(app, &mut tx, realm, &user, client, &session).await?;
+    drop(tx);
+    let mut tx = cx.record_sign_in(user.home_org).await?;
+    sessions::insert(&mut tx, &session).await?;
     let target = user.id.to_string();
-    audit::note(&cx, &mut tx, user.home_org, "session.begin", &target, serde_json::json!({ "proof": proof })).await?;
+    tx.note(user.home_org, "session.begin", &target, serde_json::json!({ "proof": proof })).await?;
     if users::is_break_glass(&mut tx, user.id).await? {
         let detail = serde_json::json!({ "alarm": true, "proof": proof });
-        audit::note(&cx, &mut tx, realm.root(), "break_glass.use", &target, detail).await?;
+        tx.note(realm.root(), "break_glass.use", &target, detail).await?;
         tracing::warn!(user = target, "an account for emergencies was used");
     }
     tx.commit().await?;
@@ -280,7 +207,7 @@ async fn begin_half(app: &Arc<App>, realm: RealmId, user: &User) -> Result<Strin
         payload_json: serde_json::to_string(&HalfPayload { user: user.id, tries: 0 })?,
         expires_us: app.now_us() + HALF_US,
     };
-    let mut tx = app.store.write(&decide_job(realm, user.home_org)).await?;
+    let mut tx = Door::at(app, realm).keep(user.home_org).await?;
     attempts::insert(&mut tx, &attempt).await?;
     tx.commit().await?;
     Ok(secret)
@@ -306,14 +233,14 @@ async fn read_half(app: &Arc<App>, tx: &mut store::Tx, secret: &str) -> Result<(
 /// [`Kind::Unauthenticated`] when it is over.
 pub async fn half_user(app: &Arc<App>, secret: &str) -> Result<(RealmId, User), Failure> {
     let realm = realm_of(secret).ok_or_else(half_over)?;
-    let mut tx = app.store.read(&decide_job(realm, realm.root())).await?;
+    let mut tx = Door::at(app, realm).read().await?;
     Ok((realm, read_half(app, &mut tx, secret).await?.1))
 }
 
 /// Takes one of the tries of a half session.
 async fn take_half(app: &Arc<App>, secret: &str) -> Result<(RealmId, User), Failure> {
     let (realm, user) = half_user(app, secret).await?;
-    let mut tx = app.store.write(&decide_job(realm, user.home_org)).await?;
+    let mut tx = Door::at(app, realm).keep(user.home_org).await?;
     let (payload, user) = read_half(app, &mut tx, secret).await?;
     let next = HalfPayload { tries: payload.tries + 1, ..payload };
     attempts::update(&mut tx, &secrets::hash(secret), &serde_json::to_string(&next)?).await?;
@@ -324,7 +251,7 @@ async fn take_half(app: &Arc<App>, secret: &str) -> Result<(RealmId, User), Fail
 /// Ends a half session.
 pub(crate) async fn forget_half(app: &Arc<App>, secret: &str) -> Result<(), Failure> {
     let Some(realm) = realm_of(secret) else { return Ok(()) };
-    let mut tx = app.store.write(&decide_job(realm, realm.root())).await?;
+    let mut tx = Door::at(app, realm).keep(realm.root()).await?;
     attempts::delete(&mut tx, &secrets::hash(secret)).await?;
     Ok(tx.commit().await?)
 }
@@ -393,7 +320,7 @@ async fn cx_of(
     }
     let context = Context { now_us: app.now_us(), ip: client.ip, proved_us: Some(session.proved_us), token: None };
     let origin = Origin { agent: client.agent.clone(), session: Some(session.id), token: None };
-    Ok(Cx { app: app.clone(), actor: Some(actor_of(app, tx, user.id).await?), realm, context, origin })
+    Ok(Cx { app: app.clone(), actor: actor_of(app, tx, user.id).await?, realm, context, origin })
 }
 
 /// Who holds this cookie. Rights are those of this moment: what was taken away is gone with the next click.
@@ -403,7 +330,7 @@ async fn cx_of(
 pub async fn by_session(app: &Arc<App>, secret: &str, client: &Client) -> Result<SignedIn, Failure> {
     let ended = || Failure::new(Kind::Unauthenticated, "your session has ended; sign in again");
     let realm = realm_of(secret).ok_or_else(ended)?;
-    let mut tx = app.store.read(&decide_job(realm, realm.root())).await?;
+    let mut tx = Door::at(app, realm).read().await?;
     let session = sessions::get(&mut tx, &secrets::hash(secret)).await?.ok_or_else(ended)?;
     let now_us = app.now_us();
     let idle = now_us - session.seen_us;
@@ -423,7 +350,7 @@ pub async fn by_session(app: &Arc<App>, secret: &str, client: &Client) -> Result
     }
     drop(tx);
     if idle >= TOUCH_US {
-        let mut tx = app.store.write(&decide_job(realm, user.home_org)).await?;
+        let mut tx = Door::at(app, realm).keep(user.home_org).await?;
         sessions::touch(&mut tx, &session.secret_hash, now_us).await?;
         tx.commit().await?;
     }
@@ -434,8 +361,8 @@ pub async fn by_session(app: &Arc<App>, secret: &str, client: &Client) -> Result
 ///
 /// # Errors
 /// [`Kind::NotFound`].
-pub async fn actor_now(app: &App, realm: RealmId, user: base::UserId) -> Result<Arc<access::Actor>, Failure> {
-    let mut tx = app.store.read(&decide_job(realm, realm.root())).await?;
+pub async fn actor_now(app: &Arc<App>, realm: RealmId, user: base::UserId) -> Result<Arc<access::Actor>, Failure> {
+    let mut tx = Door::at(app, realm).read().await?;
     actor_of(app, &mut tx, user).await
 }
 
@@ -468,8 +395,8 @@ pub struct Ways {
 /// # Errors
 /// [`Failure`].
 pub async fn ways(cx: &Cx) -> Result<Ways, Failure> {
-    let user = cx.user()?;
-    let mut tx = cx.app.store.read(&cx.own()).await?;
+    let user = cx.user();
+    let mut tx = cx.own(Action::SelfRead).await?;
     let mut factors = stored_factors::of_user(&mut tx, user).await?;
     factors.retain(|factor| factor.confirmed);
     let account = users::get(&mut tx, user).await?;
@@ -506,7 +433,7 @@ pub async fn prove(app: &Arc<App>, secret: &str, proof: Proof<'_>, client: &Clie
             "passkey"
         }
     };
-    renew(app, &signed_in, secret, word).await
+    renew(&signed_in, secret, word).await
 }
 
 async fn check_own_password(app: &Arc<App>, user: &User, password: &str, client: &Client) -> Result<(), Failure> {
@@ -520,8 +447,8 @@ async fn check_own_password(app: &Arc<App>, user: &User, password: &str, client:
 }
 
 /// Marks a session as freshly proved, under a new secret.
-pub(crate) async fn renew(app: &Arc<App>, signed_in: &SignedIn, secret: &str, proof: &str) -> Result<String, Failure> {
-    let mut tx = app.store.write(&decide_job(signed_in.cx.realm, signed_in.user.home_org)).await?;
+pub(crate) async fn renew(signed_in: &SignedIn, secret: &str, proof: &str) -> Result<String, Failure> {
+    let mut tx = signed_in.cx.record_sign_in(signed_in.user.home_org).await?;
     let fresh = renew_in(&mut tx, signed_in, secret, (&signed_in.limited_to, proof)).await?;
     tx.commit().await?;
     Ok(fresh)
@@ -529,7 +456,7 @@ pub(crate) async fn renew(app: &Arc<App>, signed_in: &SignedIn, secret: &str, pr
 
 /// The work of [`renew`] in a transaction that does more.
 pub(crate) async fn renew_in(
-    tx: &mut store::Tx,
+    tx: &mut Change,
     signed_in: &SignedIn,
     secret: &str,
     (limited_to, proof): (&str, &str),
@@ -542,7 +469,7 @@ pub(crate) async fn renew_in(
     }
     let target = signed_in.user.id.to_string();
     let detail = serde_json::json!({ "proof": proof });
-    audit::note(cx, tx, signed_in.user.home_org, "session.prove", &target, detail).await?;
+    tx.note(signed_in.user.home_org, "session.prove", &target, detail).await?;
     Ok(fresh)
 }
 
@@ -574,7 +501,7 @@ pub async fn change_password(
     crate::passwords::check_new(new)?;
     let password_hash = app.passwords.hash(app.world.as_ref(), new).await?;
     let cx = &signed_in.cx;
-    let mut tx = app.store.write(&decide_job(cx.realm, signed_in.user.home_org)).await?;
+    let mut tx = cx.change_own(Action::SelfUpdate).await?;
     let fresh = renew_in(&mut tx, &signed_in, secret, (&signed_in.limited_to, "password")).await?;
     users::set_password(&mut tx, signed_in.user.id, &password_hash).await?;
     for other in sessions::of_user(&mut tx, signed_in.user.id, app.now_us()).await? {
@@ -586,9 +513,7 @@ pub async fn change_password(
         store::tokens::revoke_of(&mut tx, signed_in.user.id, app.now_us(), "password changed").await?;
     }
     let detail = serde_json::json!({ "tokens_revoked": revoke_tokens });
-    audit::note(cx, &mut tx, signed_in.user.home_org, "user.change_password", &signed_in.user.id.to_string(), detail)
-        .await?;
-    tx.commit().await?;
+    tx.done(signed_in.user.home_org, "user.change_password", &signed_in.user.id.to_string(), detail).await?;
     Ok(fresh)
 }
 
@@ -597,8 +522,8 @@ pub async fn change_password(
 /// # Errors
 /// [`Failure`].
 pub async fn my_sessions(cx: &Cx) -> Result<Vec<Session>, Failure> {
-    let mut tx = cx.app.store.read(&cx.own()).await?;
-    Ok(sessions::of_user(&mut tx, cx.user()?, cx.now_us()).await?)
+    let mut tx = cx.own(Action::SelfRead).await?;
+    Ok(sessions::of_user(&mut tx, cx.user(), cx.now_us()).await?)
 }
 
 /// Ends one of one's own sessions.
@@ -606,14 +531,13 @@ pub async fn my_sessions(cx: &Cx) -> Result<Vec<Session>, Failure> {
 /// # Errors
 /// [`Kind::NotFound`].
 pub async fn end_session(cx: &Cx, session: SessionId) -> Result<(), Failure> {
-    let user = cx.user()?;
-    let mut tx = cx.app.store.write(&cx.own()).await?;
+    let user = cx.user();
+    let mut tx = cx.change_own(Action::SelfUpdate).await?;
     if sessions::delete_named(&mut tx, user, session).await? == 0 {
         return Err(Failure::not_found("session"));
     }
     let home = users::get(&mut tx, user).await?.home_org;
-    audit::note(cx, &mut tx, home, "session.end", &session.to_string(), serde_json::json!({})).await?;
-    Ok(tx.commit().await?)
+    tx.done(home, "session.end", &session.to_string(), serde_json::json!({})).await
 }
 
 /// Ends a session.
@@ -622,7 +546,7 @@ pub async fn end_session(cx: &Cx, session: SessionId) -> Result<(), Failure> {
 /// [`Failure`].
 pub async fn sign_out(app: &Arc<App>, secret: &str) -> Result<(), Failure> {
     let Some(realm) = realm_of(secret) else { return Ok(()) };
-    let mut tx = app.store.write(&decide_job(realm, realm.root())).await?;
+    let mut tx = Door::at(app, realm).keep(realm.root()).await?;
     sessions::delete(&mut tx, &secrets::hash(secret)).await?;
     Ok(tx.commit().await?)
 }

@@ -1,14 +1,15 @@
 //! S3 accounts and the name space over them.
 
-use crate::cx::{App, Cx};
+use crate::authority::log::path_text;
+use crate::authority::{App, Cx, SystemCx};
 use crate::failure::{Failure, Kind};
-use crate::s3_session::path_text;
-use crate::{audit, orgs};
+use crate::orgs;
 use access::{Action, Ask, Product};
-use base::{AccountId, MappingId, OrgId, UserId};
+use base::{AccountId, MappingId, OrgId, RealmId, UserId};
 use lake::{Drift, SeenObject};
 use s3::{ListQuery, Style, Upstream};
 use std::collections::{BTreeMap, BTreeSet};
+use store::Tx;
 use store::accounts::{self, Account, Mapping};
 
 /// Accounts and buckets are part of the product S3.
@@ -74,13 +75,9 @@ pub async fn test_linked(cx: &Cx, account: AccountId) -> Result<Vec<String>, Fai
     list_buckets(cx, &upstream_of(&cx.app, &account)?).await
 }
 
+/// The account, for whoever may change sources there, or just this one.
 async fn get(cx: &Cx, account: AccountId) -> Result<Account, Failure> {
-    let mut tx = cx.app.store.read(&cx.own()).await?;
-    let account = accounts::get(&mut tx, account).await?;
-    cx.allow_ask(LINK.on(&format!("source:{}", account.id)), account.org)
-        .await
-        .map_err(|_| Failure::not_found("S3 account"))?;
-    Ok(account)
+    Ok(cx.find::<Account>(account, LINK.on(&format!("source:{account}"))).await?.1)
 }
 
 /// Links an account to `org`, after it answered.
@@ -109,7 +106,7 @@ pub async fn link(cx: &Cx, org: OrgId, new: NewAccount) -> Result<Account, Failu
         secret_sealed: cx.app.vault.seal(cx.app.world.as_ref(), &id.to_string(), &new.secret_key),
         created_us: cx.now_us(),
     };
-    let mut tx = cx.app.store.write(&grant).await?;
+    let mut tx = cx.change_with(&grant).await?;
     match accounts::insert(&mut tx, &account).await {
         Err(store::StoreError::Conflict(_)) => {
             return Err(Failure::conflict(format!("name: an account {:?} is linked already", account.name)));
@@ -117,8 +114,7 @@ pub async fn link(cx: &Cx, org: OrgId, new: NewAccount) -> Result<Account, Failu
         other => other?,
     }
     let detail = serde_json::json!({ "name": account.name, "endpoint": account.endpoint });
-    audit::note(cx, &mut tx, org, "account.link", &id.to_string(), detail).await?;
-    tx.commit().await?;
+    tx.done(org, "account.link", &id.to_string(), detail).await?;
     Ok(account)
 }
 
@@ -127,9 +123,11 @@ pub async fn link(cx: &Cx, org: OrgId, new: NewAccount) -> Result<Account, Failu
 /// # Errors
 /// [`Failure`].
 pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<Account>, Failure> {
-    let grant = cx.allow_ask(LOOK, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
-    Ok(accounts::below(&mut tx, org).await?)
+    let (grant, span) = cx.span_ask(LOOK, org).await?;
+    let mut tx = cx.read_with(&grant).await?;
+    let mut found = accounts::below(&mut tx, org).await?;
+    found.retain(|account| span.has(account.org));
+    Ok(found)
 }
 
 /// What a row of the name space says.
@@ -172,7 +170,7 @@ fn check_folder(field: &str, text: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 /// [`Failure`] naming the field at fault; nothing is kept then.
-pub async fn map(cx: &Cx, org: OrgId, new: NewMapping) -> Result<Mapping, Failure> {
+pub async fn map(cx: &Cx, org: OrgId, new: NewMapping) -> Result<Shown, Failure> {
     let grant = cx.allow_ask(LINK, org).await?;
     if !s3::names::valid_bucket_name(&new.virtual_bucket) {
         return Err(Failure::invalid(
@@ -193,6 +191,12 @@ pub async fn map(cx: &Cx, org: OrgId, new: NewMapping) -> Result<Mapping, Failur
     if new.access != "write" && new.access != "read" {
         return Err(Failure::invalid("access", &new.access, "is not one of write, read"));
     }
+    if let Some(user) = new.user {
+        let mut tx = cx.look_around().await?;
+        if !store::users::is_below(&mut tx, user, org).await? {
+            return Err(Failure::not_found("user"));
+        }
+    }
     let account = get(cx, new.account).await?;
     let upstream = upstream_of(&cx.app, &account)?;
     let page = ListQuery { keys_max: 1, ..ListQuery::default() };
@@ -212,11 +216,8 @@ pub async fn map(cx: &Cx, org: OrgId, new: NewMapping) -> Result<Mapping, Failur
         access: new.access,
         created_us: cx.now_us(),
     };
-    let mut tx = cx.app.store.write(&grant).await?;
-    if let Some(user) = mapping.user {
-        store::users::get(&mut tx, user).await?;
-    }
-    check_owner(cx, &mut tx, &account, org).await?;
+    let mut tx = cx.change_with(&grant).await?;
+    check_owner(&mut tx, &account, org).await?;
     match accounts::insert_mapping(&mut tx, &mapping).await {
         Err(store::StoreError::Conflict(_)) => {
             return Err(Failure::conflict("bucket: this bucket and folder are mapped here already"));
@@ -224,28 +225,88 @@ pub async fn map(cx: &Cx, org: OrgId, new: NewMapping) -> Result<Mapping, Failur
         other => other?,
     }
     let detail = serde_json::json!({ "bucket": mapping.virtual_bucket, "folder": mapping.folder });
-    audit::note(cx, &mut tx, org, "bucket.map", &mapping.id.to_string(), detail).await?;
-    tx.commit().await?;
-    cx.app.caches.clear();
-    Ok(mapping)
+    tx.done(org, "bucket.map", &mapping.id.to_string(), detail).await?;
+    Ok(shown(cx, mapping, account.org).await)
 }
 
 /// An account serves the organisation that it belongs to and those below it.
-async fn check_owner(cx: &Cx, tx: &mut store::Tx, account: &Account, org: OrgId) -> Result<(), Failure> {
-    if cx.actor.is_none() || store::orgs::path(tx, org).await?.contains(&account.org) {
+async fn check_owner(tx: &mut store::Tx, account: &Account, org: OrgId) -> Result<(), Failure> {
+    if store::orgs::path(tx, org).await?.contains(&account.org) {
         return Ok(());
     }
     Err(Failure::invalid("account", &account.id.to_string(), "belongs to no organisation on the way to this one"))
+}
+
+/// What stands behind a row of the name space: the business of the organisation that owns the account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Behind {
+    /// Account.
+    pub account: AccountId,
+    /// Bucket there.
+    pub real_bucket: String,
+    /// Prefix there; empty for the whole bucket.
+    pub prefix: String,
+}
+
+/// A row of the name space as the caller may see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// Its id.
+    pub id: MappingId,
+    /// Where it was made.
+    pub org: OrgId,
+    /// Whose it is; `None`: everybody's at the organisation and below.
+    pub user: Option<UserId>,
+    /// Bucket as seen.
+    pub virtual_bucket: String,
+    /// Folder in it.
+    pub folder: String,
+    /// `write` or `read`.
+    pub access: String,
+    /// When it was made.
+    pub created_us: i64,
+    /// Real names; `None` below the organisation that owns the account.
+    pub behind: Option<Behind>,
+}
+
+async fn shown(cx: &Cx, row: Mapping, owner: OrgId) -> Shown {
+    let behind = Behind { account: row.account, real_bucket: row.real_bucket, prefix: row.prefix };
+    Shown {
+        id: row.id,
+        org: row.org,
+        user: row.user,
+        virtual_bucket: row.virtual_bucket,
+        folder: row.folder,
+        access: row.access,
+        created_us: row.created_us,
+        behind: cx.may_ask(LOOK, owner).await.then_some(behind),
+    }
 }
 
 /// Rows made at `org` and below.
 ///
 /// # Errors
 /// [`Failure`].
-pub async fn mappings(cx: &Cx, org: OrgId) -> Result<Vec<Mapping>, Failure> {
-    let grant = cx.allow_ask(LOOK, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
-    Ok(accounts::mappings_below(&mut tx, org).await?)
+pub async fn mappings(cx: &Cx, org: OrgId) -> Result<Vec<Shown>, Failure> {
+    let (grant, span) = cx.span_ask(LOOK, org).await?;
+    let mut tx = cx.read_with(&grant).await?;
+    let (mut found, mut owners) = (Vec::new(), BTreeMap::new());
+    for row in
+        accounts::mappings_below(&mut tx, org).await?.into_iter().filter(|row| span.has(row.org)).collect::<Vec<_>>()
+    {
+        let owner = match owners.get(&row.account) {
+            Some(owner) => *owner,
+            None => accounts::get(&mut tx, row.account).await?.org,
+        };
+        owners.insert(row.account, owner);
+        found.push((row, owner));
+    }
+    drop(tx);
+    let mut rows = Vec::new();
+    for (row, owner) in found {
+        rows.push(shown(cx, row, owner).await);
+    }
+    Ok(rows)
 }
 
 /// Removes a row. The objects stay where they are; what was counted stays counted.
@@ -253,14 +314,11 @@ pub async fn mappings(cx: &Cx, org: OrgId) -> Result<Vec<Mapping>, Failure> {
 /// # Errors
 /// [`Failure`].
 pub async fn unmap(cx: &Cx, org: OrgId, mapping: MappingId) -> Result<(), Failure> {
-    let grant = cx.allow_ask(LINK, org).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
+    let mut tx = cx.change_ask(LINK, org).await?;
     if accounts::delete_mapping(&mut tx, org, mapping).await? == 0 {
         return Err(Failure::not_found("mapping"));
     }
-    audit::note(cx, &mut tx, org, "bucket.unmap", &mapping.to_string(), serde_json::json!({})).await?;
-    tx.commit().await?;
-    cx.app.caches.clear();
+    tx.done(org, "bucket.unmap", &mapping.to_string(), serde_json::json!({})).await?;
     Ok(())
 }
 
@@ -270,12 +328,23 @@ pub async fn unmap(cx: &Cx, org: OrgId, mapping: MappingId) -> Result<(), Failur
 /// [`Kind::Upstream`] when the account cannot be listed; nothing is booked then.
 pub async fn sweep(cx: &Cx, account: AccountId) -> Result<Drift, Failure> {
     let account = get(cx, account).await?;
-    let upstream = upstream_of(&cx.app, &account)?;
-    let started_us = cx.now_us();
-    let mut tx = cx.app.store.read(&cx.own()).await?;
-    let mut rows = accounts::mappings_below(&mut tx, cx.realm.root()).await?;
+    let tx = cx.look_around().await?;
+    sweep_account(&cx.app, cx.realm, tx, &account).await
+}
+
+/// As [`sweep`], by the job that does it each day.
+pub(crate) async fn sweep_by_job(cx: &SystemCx, account: AccountId) -> Result<Drift, Failure> {
+    let mut tx = cx.read().await?;
+    let account = accounts::get(&mut tx, account).await?;
+    sweep_account(cx.app(), cx.realm(), tx, &account).await
+}
+
+async fn sweep_account(app: &App, realm: RealmId, mut tx: Tx, account: &Account) -> Result<Drift, Failure> {
+    let upstream = upstream_of(app, account)?;
+    let started_us = app.now_us();
+    let mut rows = accounts::mappings_below(&mut tx, realm.root()).await?;
     rows.retain(|row| row.account == account.id);
-    // The longest prefix owns an object; his own row comes before his department's.
+    // The longest prefix owns an object; a person's own row comes before their department's.
     rows.sort_by_key(|row| (std::cmp::Reverse(row.prefix.len()), row.user.is_none(), row.id));
     let mut paths: BTreeMap<OrgId, String> = BTreeMap::new();
     for row in &rows {
@@ -290,7 +359,7 @@ pub async fn sweep(cx: &Cx, account: AccountId) -> Result<Drift, Failure> {
         let mut token: Option<String> = None;
         loop {
             let query = ListQuery { keys_max: 1_000, token: token.as_deref(), ..ListQuery::default() };
-            let page = cx.app.s3.list_objects_v2(&upstream, bucket, query, cx.now_us()).await;
+            let page = app.s3.list_objects_v2(&upstream, bucket, query, app.now_us()).await;
             let page = page.map_err(|error| Failure::new(Kind::Upstream, format!("bucket {bucket}: {error}")))?;
             for object in page.objects {
                 let owner = rows.iter().find(|row| row.real_bucket == bucket && object.key.starts_with(&row.prefix));
@@ -310,7 +379,7 @@ pub async fn sweep(cx: &Cx, account: AccountId) -> Result<Drift, Failure> {
             }
         }
     }
-    let drift = cx.app.lake.reconcile(cx.realm, account.id, &seen, started_us).await?;
+    let drift = app.lake.reconcile(realm, account.id, &seen, started_us).await?;
     tracing::info!(account = %account.id, ?drift, "swept");
     Ok(drift)
 }

@@ -5,37 +5,30 @@
 //! and if that person has nothing outside of this provider's organisation. Everybody else begins as a new person
 //! without rights who waits for an admin.
 
-use crate::cx::{App, Cx};
+use crate::authority::lockout::covers;
+use crate::authority::{App, Change, Door};
 use crate::domains::{domain_of, speaks_for};
 use crate::failure::{Failure, Kind};
 use crate::people::realm_of;
 use crate::sign_in::{Begun, Client, SignedIn, first_proof, renew};
-use crate::{admins, audit, idps, people, scim, secrets};
-use access::decide_job;
+use crate::{admins, idps, people, scim, secrets};
+use access::Action;
 use access::tree::OrgState;
 use base::{GroupId, IdpId, OrgId, RealmId, SessionId, UserId};
 use identity::oidc::{self, Claims, Expected, Groups, KeySet, Login, OidcError, Pkce, Provider, calls};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use store::attempts::{self, Attempt};
 use store::idps::Idp;
 use store::users::{self, User};
-use store::{Tx, across, bindings, epoch, factors, groups, idps as stored, memberships};
+use store::{Tx, across, bindings, factors, groups, idps as stored, memberships};
 
 /// A sign-in at a provider must come back within ten minutes.
 const ATTEMPT_US: i64 = 10 * 60_000_000;
-/// Discovery documents and keys are kept so long at most.
-const KEEP_US: i64 = 5 * 60_000_000;
-/// Providers that are remembered at once.
-const PROVIDERS_MAX: usize = 1_000;
 /// What `amr` says of a second factor (RFC 8176). A text message is none.
 const SECOND: [&str; 6] = ["mfa", "otp", "hwk", "swk", "pop", "sc"];
 const SCOPES: [&str; 2] = ["email", "profile"];
-
-/// Documents of providers, by issuer: until when, and what.
-#[derive(Default)]
-pub(crate) struct Providers(Mutex<BTreeMap<String, (i64, Provider, KeySet)>>);
 
 /// What waits for the provider's answer.
 #[derive(Serialize, Deserialize)]
@@ -69,7 +62,7 @@ pub struct Route {
 pub async fn route(app: &Arc<App>, email: &str) -> Result<Option<Route>, Failure> {
     let Some(domain) = domain_of(email) else { return Ok(None) };
     for (realm, claim) in across::domain_claims(&app.store, &domain).await? {
-        let mut tx = app.store.read(&decide_job(realm, realm.root())).await?;
+        let mut tx = Door::at(app, realm).read().await?;
         let serving = stored::serving(&mut tx, claim.org).await?;
         if let Some(idp) = serving.filter(|idp| idp.state == "active") {
             return Ok(Some(Route { realm, idp: idp.id, name: idp.name }));
@@ -91,7 +84,7 @@ pub struct Started {
 /// # Errors
 /// [`Kind::Upstream`] with what went wrong.
 pub async fn begin(app: &Arc<App>, route: &Route, email: &str, redirect_uri: &str) -> Result<Started, Failure> {
-    let mut tx = app.store.read(&decide_job(route.realm, route.realm.root())).await?;
+    let mut tx = Door::at(app, route.realm).read().await?;
     let idp = stored::get(&mut tx, route.idp).await?;
     drop(tx);
     start(app, route.realm, &idp, (redirect_uri, Some(email)), (None, "/")).await
@@ -103,7 +96,7 @@ pub async fn begin(app: &Arc<App>, route: &Route, email: &str, redirect_uri: &st
 /// [`Kind::NotFound`] when no provider knows one; [`Kind::Upstream`].
 pub async fn begin_proof(signed_in: &SignedIn, redirect_uri: &str, next: &str) -> Result<Started, Failure> {
     let cx = &signed_in.cx;
-    let mut tx = cx.app.store.read(&cx.own()).await?;
+    let mut tx = cx.own(Action::SelfRead).await?;
     let known = stored::of_user(&mut tx, signed_in.user.id).await?;
     let mut found = None;
     for idp in known.into_iter().filter(|idp| idp.state == "active") {
@@ -159,7 +152,7 @@ async fn start(
         payload_json: serde_json::to_string(&payload)?,
         expires_us: app.now_us() + ATTEMPT_US,
     };
-    let mut tx = app.store.write(&decide_job(realm, idp.org)).await?;
+    let mut tx = Door::at(app, realm).keep(idp.org).await?;
     attempts::insert(&mut tx, &attempt).await?;
     tx.commit().await?;
     Ok(Started { url, secret })
@@ -176,25 +169,16 @@ fn failed(idp: &Idp, error: impl std::fmt::Display) -> Failure {
 }
 
 async fn known_provider(app: &Arc<App>, idp: &Idp) -> Result<(Provider, KeySet), Failure> {
-    let now_us = app.now_us();
-    if let Ok(known) = app.providers.0.lock()
-        && let Some((until_us, provider, keys)) = known.get(&idp.issuer)
-        && *until_us > now_us
-    {
-        return Ok((provider.clone(), keys.clone()));
+    match app.providers.get(&idp.issuer, app.now_us()) {
+        Some(known) => Ok(known),
+        None => fetch_provider(app, idp).await,
     }
-    fetch_provider(app, idp).await
 }
 
 async fn fetch_provider(app: &Arc<App>, idp: &Idp) -> Result<(Provider, KeySet), Failure> {
     let provider = calls::discover(&app.fetcher, &idp.issuer).await.map_err(|error| failed(idp, error))?;
     let (keys, _) = calls::keys(&app.fetcher, &provider).await.map_err(|error| failed(idp, error))?;
-    if let Ok(mut known) = app.providers.0.lock() {
-        if known.len() >= PROVIDERS_MAX {
-            known.clear();
-        }
-        known.insert(idp.issuer.clone(), (app.now_us() + KEEP_US, provider.clone(), keys.clone()));
-    }
+    app.providers.put(&idp.issuer, &provider, &keys, app.now_us());
     Ok((provider, keys))
 }
 
@@ -229,7 +213,7 @@ pub async fn finish(
     }
     let mine = session.filter(|(signed_in, _)| signed_in.cx.origin.session == payload.session);
     let (signed_in, session_secret) = mine.ok_or_else(over)?;
-    let mut tx = app.store.read(&decide_job(realm, idp.org)).await?;
+    let mut tx = Door::at(app, realm).read().await?;
     let known = stored::user_of(&mut tx, idp.id, &claims.subject).await?;
     let has_factor = factors::standing(&mut tx, signed_in.user.id).await?.has_factor;
     check_covers(&idp, covers(&mut tx, &idp, signed_in.user.id).await?)?;
@@ -237,7 +221,7 @@ pub async fn finish(
     if known != Some(signed_in.user.id) || (has_factor && !is_two) {
         return Err(Failure::new(Kind::Forbidden, "this proof is not yours, or counts less than your second factor"));
     }
-    let fresh = renew(app, signed_in, session_secret, proof).await?;
+    let fresh = renew(signed_in, session_secret, proof).await?;
     Ok(Finished::Proved(fresh, payload.next))
 }
 
@@ -248,7 +232,7 @@ fn over() -> Failure {
 /// Ends the attempt: it is good once, whatever comes of it.
 async fn take(app: &Arc<App>, secret: &str) -> Result<(RealmId, Idp, Payload), Failure> {
     let realm = realm_of(secret).ok_or_else(over)?;
-    let mut tx = app.store.write(&decide_job(realm, realm.root())).await?;
+    let mut tx = Door::at(app, realm).keep(realm.root()).await?;
     let hash = secrets::hash(secret);
     let found = attempts::get(&mut tx, "oidc", &hash, app.now_us()).await?.ok_or_else(over)?;
     if attempts::delete(&mut tx, &hash).await? == 0 {
@@ -308,29 +292,31 @@ fn waits(idp: &Idp) -> Failure {
 
 /// The person here whom the provider means. New ones are made; memberships and groups follow the provider.
 async fn admit(app: &Arc<App>, realm: RealmId, idp: &Idp, claims: &Claims) -> Result<User, Failure> {
-    let cx = Cx::system(app.clone(), realm);
-    let mut tx = app.store.write(&decide_job(realm, idp.org)).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = Door::at(app, realm).change(idp.org).await?;
     let user = match stored::user_of(&mut tx, idp.id, &claims.subject).await? {
         Some(user) => users::get(&mut tx, user).await?,
         None => {
             check_open(&mut tx, idp).await?;
-            let user = recognise(&cx, &mut tx, idp, claims).await?;
-            stored::add_identity(&mut tx, idp.id, &claims.subject, user.id, cx.now_us()).await?;
+            let user = recognise(&mut tx, idp, claims).await?;
+            let now_us = tx.now_us();
+            stored::add_identity(&mut tx, idp.id, &claims.subject, user.id, now_us).await?;
             user
         }
     };
     if user.state == "pending" {
-        tx.commit().await?;
+        if tx.is_noted() {
+            tx.commit().await?;
+        }
         return Err(waits(idp));
     }
     if user.state != "active" || user.kind != "human" {
         return Err(Failure::new(Kind::Unauthenticated, "this account is suspended"));
     }
     check_covers(idp, covers(&mut tx, idp, user.id).await?)?;
-    sync(&cx, &mut tx, idp, &user, claims).await?;
-    tx.commit().await?;
-    app.caches.clear();
+    sync(&mut tx, idp, &user, claims).await?;
+    if tx.is_noted() {
+        tx.commit().await?; // Else the provider said nothing new.
+    }
     Ok(user)
 }
 
@@ -344,7 +330,7 @@ async fn check_open(tx: &mut Tx, idp: &Idp) -> Result<(), Failure> {
 }
 
 /// Somebody whom the provider names for the first time.
-async fn recognise(cx: &Cx, tx: &mut Tx, idp: &Idp, claims: &Claims) -> Result<User, Failure> {
+async fn recognise(tx: &mut Change, idp: &Idp, claims: &Claims) -> Result<User, Failure> {
     let email = claims.email.as_deref().filter(|email| people::check_email(email).is_ok());
     let spoken_for = match email.filter(|_| claims.email_verified) {
         Some(email) if speaks_for(tx, idp, email).await? => Some(email),
@@ -352,18 +338,17 @@ async fn recognise(cx: &Cx, tx: &mut Tx, idp: &Idp, claims: &Claims) -> Result<U
     };
     let name = shown_name(claims);
     if let Some(email) = spoken_for
-        && let Some(user) = with_address(cx, tx, idp, claims, (email, &name)).await?
+        && let Some(user) = with_address(tx, idp, claims, (email, &name)).await?
     {
         return Ok(user);
     }
-    make_pending(cx, tx, idp, claims, &name).await
+    make_pending(tx, idp, claims, &name).await
 }
 
 /// Somebody with an address that the provider speaks for: who has it here, or whom a directory made for it, or
 /// somebody new. `None` when it may not take over who has it.
 async fn with_address(
-    cx: &Cx,
-    tx: &mut Tx,
+    tx: &mut Change,
     idp: &Idp,
     claims: &Claims,
     (email, name): (&str, &str),
@@ -384,17 +369,17 @@ async fn with_address(
             row.account
         }
         (None, None) => {
-            let user = User::person(UserId(cx.app.fresh()), idp.org, email, name, String::new(), cx.now_us());
+            let user = User::person(UserId(tx.fresh()), idp.org, email, name, String::new(), tx.now_us());
             people::insert(tx, &user).await?;
-            audit::note(cx, tx, idp.org, "idp.new_user", &user.id.to_string(), detail).await?;
+            tx.note(idp.org, "idp.new_user", &user.id.to_string(), detail).await?;
             return Ok(Some(user));
         }
     };
     // Whom directories made for the same person becomes one with him, unless they have switched him off.
     for (org, row) in waiting.into_iter().filter(|(_, row)| row.account != user && row.suspended.is_empty()) {
-        scim::put_in_place(cx, tx, org, row, user).await?;
+        scim::put_in_place(tx, org, row, user).await?;
     }
-    audit::note(cx, tx, idp.org, "idp.link", &user.to_string(), detail).await?;
+    tx.note(idp.org, "idp.link", &user.to_string(), detail).await?;
     Ok(Some(users::get(tx, user).await?))
 }
 
@@ -417,19 +402,6 @@ async fn may_link(tx: &mut Tx, idp: &Idp, user: &User) -> Result<bool, Failure> 
     covers(tx, idp, user.id).await
 }
 
-/// Whether all that somebody has lies at the organisation of a provider or below it. Whose provider it is can say
-/// anything: it must never open what is not his organisation's, also not what was given after the first sign-in.
-pub(crate) async fn covers(tx: &mut Tx, idp: &Idp, user: UserId) -> Result<bool, Failure> {
-    let mut places: BTreeSet<OrgId> = memberships::of_user(tx, user).await?.iter().map(|found| found.org).collect();
-    places.extend(people::all_held(tx, user).await?.iter().map(|held| held.scope));
-    for place in places {
-        if !store::orgs::path(tx, place).await?.contains(&idp.org) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
 fn check_covers(idp: &Idp, covers: bool) -> Result<(), Failure> {
     if covers {
         return Ok(());
@@ -444,15 +416,15 @@ fn check_covers(idp: &Idp, covers: bool) -> Result<(), Failure> {
 
 /// Somebody without rights and without an address, who waits for an admin. His description is the address that
 /// the provider says, for the admin to read.
-async fn make_pending(cx: &Cx, tx: &mut Tx, idp: &Idp, claims: &Claims, name: &str) -> Result<User, Failure> {
+async fn make_pending(tx: &mut Change, idp: &Idp, claims: &Claims, name: &str) -> Result<User, Failure> {
     let said: String = claims.email.as_deref().unwrap_or_default().chars().take(254).collect();
     let user = User {
         state: "pending".to_owned(),
         description: said.clone(),
-        ..User::person(UserId(cx.app.fresh()), idp.org, "", name, String::new(), cx.now_us())
+        ..User::person(UserId(tx.fresh()), idp.org, "", name, String::new(), tx.now_us())
     };
     people::insert(tx, &user).await?;
-    people::join(cx, tx, user.id, idp.org, "sso").await?;
+    people::join(tx, user.id, idp.org, "sso").await?;
     memberships::set_state(tx, user.id, idp.org, "suspended").await?;
     let detail = serde_json::json!({
         "idp": idp.id,
@@ -461,38 +433,32 @@ async fn make_pending(cx: &Cx, tx: &mut Tx, idp: &Idp, claims: &Claims, name: &s
         "email_verified": claims.email_verified,
         "warning": true,
     });
-    audit::note(cx, tx, idp.org, "idp.pending_user", &user.id.to_string(), detail).await?;
+    tx.note(idp.org, "idp.pending_user", &user.id.to_string(), detail).await?;
     Ok(user)
 }
 
 /// Brings memberships and groups to what the provider says. Only what came by sign-in is ever taken away.
-async fn sync(cx: &Cx, tx: &mut Tx, idp: &Idp, user: &User, claims: &Claims) -> Result<(), Failure> {
+async fn sync(tx: &mut Change, idp: &Idp, user: &User, claims: &Claims) -> Result<(), Failure> {
     if memberships::get(tx, user.id, idp.org).await?.is_none() {
-        people::join(cx, tx, user.id, idp.org, "sso").await?;
-        audit::note(cx, tx, idp.org, "idp.join", &user.id.to_string(), serde_json::json!({ "idp": idp.id })).await?;
+        people::join(tx, user.id, idp.org, "sso").await?;
+        tx.note(idp.org, "idp.join", &user.id.to_string(), serde_json::json!({ "idp": idp.id })).await?;
     }
-    let wanted = wanted_groups(cx, tx, idp, user, claims).await?;
+    let wanted = wanted_groups(tx, idp, user, claims).await?;
     let has: BTreeMap<GroupId, String> =
         groups::of_user(tx, user.id).await?.into_iter().map(|(group, source)| (group.id, source)).collect();
     for group in wanted.iter().filter(|group| !has.contains_key(group)) {
-        enter(cx, tx, idp, user, *group).await?;
+        enter(tx, idp, user, *group).await?;
     }
     if idp.settings.authoritative && matches!(claims.groups, Groups::Named(_)) {
         for (group, _) in has.iter().filter(|(group, source)| *source == "sso" && !wanted.contains(group)) {
-            leave(cx, tx, idp, user, *group).await?;
+            leave(tx, idp, user, *group).await?;
         }
     }
     Ok(())
 }
 
 /// The groups that the provider's word leads to. What it may not give is left out, with a warning in the log.
-async fn wanted_groups(
-    cx: &Cx,
-    tx: &mut Tx,
-    idp: &Idp,
-    user: &User,
-    claims: &Claims,
-) -> Result<BTreeSet<GroupId>, Failure> {
+async fn wanted_groups(tx: &mut Change, idp: &Idp, user: &User, claims: &Claims) -> Result<BTreeSet<GroupId>, Failure> {
     let mut asked: BTreeSet<GroupId> = idp.settings.default_groups.iter().copied().collect();
     if let Groups::Named(named) = &claims.groups {
         asked.extend(named.iter().filter_map(|name| idp.settings.group_map.get(name)).flatten());
@@ -504,49 +470,48 @@ async fn wanted_groups(
             continue;
         }
         let detail = serde_json::json!({ "warning": true, "idp": idp.id, "user": user.id });
-        audit::note(cx, tx, idp.org, "idp.group_ignored", &group.to_string(), detail).await?;
+        tx.note(idp.org, "idp.group_ignored", &group.to_string(), detail).await?;
     }
     Ok(wanted)
 }
 
-async fn enter(cx: &Cx, tx: &mut Tx, idp: &Idp, user: &User, group: GroupId) -> Result<(), Failure> {
+async fn enter(tx: &mut Change, idp: &Idp, user: &User, group: GroupId) -> Result<(), Failure> {
     let org = groups::get(tx, group).await?.org;
     if memberships::get(tx, user.id, org).await?.is_none() {
-        people::join(cx, tx, user.id, org, "sso").await?;
+        people::join(tx, user.id, org, "sso").await?;
     }
     if groups::members(tx, group).await?.len() >= crate::groups::MEMBERS_MAX {
         let detail =
             serde_json::json!({ "warning": true, "idp": idp.id, "user": user.id, "reason": "the group is full" });
-        return audit::note(cx, tx, org, "idp.group_ignored", &group.to_string(), detail).await;
+        return tx.note(org, "idp.group_ignored", &group.to_string(), detail).await;
     }
     groups::add_member(tx, group, user.id, "sso").await?;
     for held in bindings::of_group(tx, group).await? {
-        admins::note_first(tx, held.scope, cx.now_us()).await?;
+        admins::note_first(tx, held.scope).await?;
     }
     let detail = serde_json::json!({ "user": user.id, "idp": idp.id });
-    audit::note(cx, tx, org, "group.add_member", &group.to_string(), detail).await
+    tx.note(org, "group.add_member", &group.to_string(), detail).await
 }
 
-/// Out of a group at or below the provider's organisation. The last admin stays in it, with a warning: he could
-/// not sign in to mend it otherwise.
-async fn leave(cx: &Cx, tx: &mut Tx, idp: &Idp, user: &User, group: GroupId) -> Result<(), Failure> {
+/// Out of a group at or below the provider's organisation. The last admin stays in it, with a warning: they could
+/// not sign in to repair it otherwise.
+async fn leave(tx: &mut Change, idp: &Idp, user: &User, group: GroupId) -> Result<(), Failure> {
     let org = groups::get(tx, group).await?.org;
     if !store::orgs::path(tx, org).await?.contains(&idp.org) {
         return Ok(());
     }
-    let places = admins::places_of(tx, user.id).await?;
     let detail = serde_json::json!({ "user": user.id, "idp": idp.id });
     groups::remove_member(tx, group, user.id).await?;
-    if admins::check_all(tx, &places, cx.now_us()).await.is_err() {
+    if tx.check_lockout().await.is_err() {
         groups::add_member(tx, group, user.id, "sso").await?;
-        return audit::note(cx, tx, org, "idp.last_admin_held", &group.to_string(), detail).await;
+        return tx.note(org, "idp.last_admin_held", &group.to_string(), detail).await;
     }
-    audit::note(cx, tx, org, "group.remove_member", &group.to_string(), detail).await?;
-    leave_org(cx, tx, idp, user, org).await
+    tx.note(org, "group.remove_member", &group.to_string(), detail).await?;
+    leave_org(tx, idp, user, org).await
 }
 
 /// A membership that came with a group goes with the last one, if nothing else was given there.
-async fn leave_org(cx: &Cx, tx: &mut Tx, idp: &Idp, user: &User, org: OrgId) -> Result<(), Failure> {
+async fn leave_org(tx: &mut Change, idp: &Idp, user: &User, org: OrgId) -> Result<(), Failure> {
     let came_by_sign_in = memberships::get(tx, user.id, org).await?.is_some_and(|found| found.source == "sso");
     let in_groups = groups::of_user(tx, user.id).await?.iter().any(|(group, _)| group.org == org);
     let has_own = bindings::of_user(tx, user.id).await?.iter().any(|held| held.scope == org);
@@ -554,5 +519,5 @@ async fn leave_org(cx: &Cx, tx: &mut Tx, idp: &Idp, user: &User, org: OrgId) -> 
         return Ok(());
     }
     memberships::delete(tx, user.id, org).await?;
-    audit::note(cx, tx, org, "user.remove", &user.id.to_string(), serde_json::json!({ "idp": idp.id })).await
+    tx.note(org, "user.remove", &user.id.to_string(), serde_json::json!({ "idp": idp.id })).await
 }

@@ -1,6 +1,6 @@
 //! Work that nobody asks for: sealing, storage hours, compaction, sweeps.
 
-use crate::cx::{App, Cx};
+use crate::authority::{App, SystemCx};
 use crate::failure::Failure;
 use base::JobId;
 use std::future::Future;
@@ -61,7 +61,7 @@ pub async fn look_around(app: &Arc<App>) -> Result<(), Failure> {
 /// [`Failure`].
 pub async fn tend_trees(app: &Arc<App>) -> Result<(), Failure> {
     for (realm, _) in across::realms(&app.store).await? {
-        let cx = Cx::system(app.clone(), realm);
+        let cx = SystemCx::of_timer(app, realm);
         crate::admins::watch_endings(&cx).await?;
         crate::org_life::bury_due(&cx).await?;
         crate::people::forget_names(&cx).await?;
@@ -73,14 +73,14 @@ pub async fn tend_trees(app: &Arc<App>) -> Result<(), Failure> {
 async fn queue_sweeps(app: &Arc<App>) -> Result<(), Failure> {
     let now_us = app.now_us();
     for (realm, _) in across::realms(&app.store).await? {
-        let cx = Cx::system(app.clone(), realm);
-        let mut tx = app.store.read(&cx.own()).await?;
+        let cx = SystemCx::of_timer(app, realm);
+        let mut tx = cx.read().await?;
         let linked = accounts::below(&mut tx, realm.root()).await?;
         drop(tx);
         if linked.is_empty() {
             continue;
         }
-        let mut tx = app.store.write(&cx.own()).await?;
+        let mut tx = cx.keep(realm.root()).await?;
         for account in linked {
             let job = Job {
                 id: JobId(app.fresh()),
@@ -103,13 +103,13 @@ async fn queue_sweeps(app: &Arc<App>) -> Result<(), Failure> {
 /// [`Failure`] when the queue itself fails; a failing job goes back into it.
 pub async fn work_once(app: &Arc<App>) -> Result<bool, Failure> {
     let Some(job) = across::claim_job(&app.store, app.now_us(), LEASE_US).await? else { return Ok(false) };
-    let cx = Cx::system(app.clone(), job.realm);
+    let cx = SystemCx::of_job(app, &job);
     let payload: serde_json::Value = serde_json::from_str(&job.payload_json)?;
     let result = match (job.kind.as_str(), payload["account"].as_str().and_then(|text| text.parse().ok())) {
-        ("sweep_account", Some(account)) => crate::sources::sweep(&cx, account).await.map(drop),
+        ("sweep_account", Some(account)) => crate::sources::sweep_by_job(&cx, account).await.map(drop),
         (kind, _) => Err(Failure::new(crate::Kind::Internal, format!("no worker knows {kind}"))),
     };
-    let mut tx = app.store.write(&access::decide_job(job.realm, job.org)).await?;
+    let mut tx = cx.keep(job.org).await?;
     match result {
         Ok(()) => jobs::finish(&mut tx, job.id).await?,
         Err(failure) => {

@@ -4,16 +4,17 @@
 //! Form: `mh_<kind>_<8 public characters>_<40 characters of secret>_<6 of checksum>`, so that a scanner for
 //! leaked secrets knows one when it sees it.
 
-use crate::cx::{App, Cx, Origin, actor_of};
+use crate::authority::{App, Cx, Door, Origin, actor_of};
 use crate::failure::{Failure, Kind};
-use crate::sign_in::{Client, SignedIn};
-use crate::{audit, factors, idps, orgs, people, scim, secrets};
-use access::{Action, Actions, Context, TokenScope, decide_job};
+use crate::sign_in::{Client, SignedIn, check_fresh};
+use crate::{factors, idps, orgs, people, scim, secrets};
+use access::action::SENSITIVE;
+use access::{Action, Actions, Context, TokenScope};
 use base::{OrgId, TokenId, UserId, World};
 use std::sync::Arc;
 use store::tokens::{self, Token};
 use store::users::{self, User};
-use store::{Tx, across, epoch, memberships};
+use store::{Tx, across, memberships};
 
 const DAY_US: i64 = 86_400_000_000;
 /// The time of last use is written at most once a minute.
@@ -104,8 +105,8 @@ async fn check_new(cx: &Cx, tx: &mut Tx, new: &NewToken, home: OrgId) -> Result<
 /// # Errors
 /// [`Failure`] naming the field at fault.
 pub async fn create(cx: &Cx, new: NewToken) -> Result<(Token, String), Failure> {
-    let user = cx.user()?;
-    let mut tx = cx.app.store.read(&cx.own()).await?;
+    let user = cx.user();
+    let mut tx = cx.own(Action::TokenOwn).await?;
     let home = users::get(&mut tx, user).await?.home_org;
     drop(tx);
     if let Some(scope) = new.scope_org {
@@ -114,7 +115,15 @@ pub async fn create(cx: &Cx, new: NewToken) -> Result<(Token, String), Failure> 
     if cx.context.token.is_some() {
         return Err(Failure::new(Kind::Forbidden, "a token cannot make tokens; sign in with your password"));
     }
-    let mut tx = cx.app.store.write(&decide_job(cx.realm, home)).await?;
+    // What is named in a token needs no further proof: so it needs one now.
+    let named = |pattern: &String| Action::from_code(pattern).is_some_and(|action| SENSITIVE.has(action));
+    if new.actions.iter().any(named) {
+        check_fresh(cx)?;
+    }
+    if new.scope_org.is_none() {
+        cx.allow(Action::TokenOwn, home).await?;
+    }
+    let mut tx = cx.change_own(Action::TokenOwn).await?;
     check_new(cx, &mut tx, &new, home).await?;
     let live = tokens::of_user(&mut tx, user).await?;
     if live.iter().filter(|token| token.revoked_us.is_none() && token.expires_us > cx.now_us()).count() >= LIVE_MAX {
@@ -123,8 +132,7 @@ pub async fn create(cx: &Cx, new: NewToken) -> Result<(Token, String), Failure> 
     let (token, secret) = token_of(cx, user, "personal", "pat", new);
     tokens::insert(&mut tx, &token).await?;
     let detail = serde_json::json!({ "name": token.name, "actions": token.actions, "scope": token.scope_org });
-    audit::note(cx, &mut tx, token.scope_org.unwrap_or(home), "token.create", &token.id.to_string(), detail).await?;
-    tx.commit().await?;
+    tx.done(token.scope_org.unwrap_or(home), "token.create", &token.id.to_string(), detail).await?;
     Ok((token, secret))
 }
 
@@ -159,14 +167,11 @@ pub async fn create_service(cx: &Cx, org: OrgId, name: &str, description: &str) 
     if description.chars().count() > 500 || description.chars().any(char::is_control) {
         return Err(Failure::unreadable("description", "must have at most 500 printable characters"));
     }
-    let grant = cx.allow(Action::TokenCreateProgrammatic, org).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change(Action::TokenCreateProgrammatic, org).await?;
     let user = User::service(UserId(cx.app.fresh()), org, name.trim(), description, cx.now_us());
     users::insert(&mut tx, &user).await?;
-    people::join(cx, &mut tx, user.id, org, "local").await?;
-    audit::note(cx, &mut tx, org, "service.create", &user.id.to_string(), serde_json::json!({ "name": name })).await?;
-    tx.commit().await?;
+    people::join(&mut tx, user.id, org, "local").await?;
+    tx.done(org, "service.create", &user.id.to_string(), serde_json::json!({ "name": name })).await?;
     Ok(user)
 }
 
@@ -182,21 +187,21 @@ pub async fn create_programmatic(
 ) -> Result<(Token, String), Failure> {
     let grant = cx.allow(Action::TokenCreateProgrammatic, org).await?;
     let new = NewToken { scope_org: Some(new.scope_org.unwrap_or(org)), ..new };
-    let mut tx = cx.app.store.write(&grant).await?;
-    check_new(cx, &mut tx, &new, org).await?;
-    let owner = users::get(&mut tx, service).await?;
-    if owner.kind != "service" || memberships::get(&mut tx, service, org).await?.is_none() {
+    let mut tx = cx.change_with(&grant).await?;
+    // Whatever is not this organisation's is as unknown as what never was.
+    let is_member = memberships::get(&mut tx, service, org).await?.is_some();
+    if !is_member || users::get(&mut tx, service).await?.kind != "service" {
         return Err(Failure::not_found("service"));
     }
     let scope = new.scope_org.unwrap_or(org);
-    if !store::orgs::path(&mut tx, scope).await?.contains(&org) {
+    if store::orgs::name_below(&mut tx, org, scope).await?.is_none() {
         return Err(Failure::invalid("scope_org", &scope.to_string(), "is not this organisation or one below it"));
     }
+    check_new(cx, &mut tx, &new, org).await?;
     let (token, secret) = token_of(cx, service, "programmatic", "svc", new);
     tokens::insert(&mut tx, &token).await?;
     let detail = serde_json::json!({ "name": token.name, "service": service, "actions": token.actions });
-    audit::note(cx, &mut tx, org, "token.create_programmatic", &token.id.to_string(), detail).await?;
-    tx.commit().await?;
+    tx.done(org, "token.create_programmatic", &token.id.to_string(), detail).await?;
     Ok((token, secret))
 }
 
@@ -205,9 +210,7 @@ const DIRECTORY: (&str, &str) = ("Directory (SCIM)", "provisions users and group
 
 /// Makes a token of a directory of `org`; [`scim::create_token`] is the way to it.
 pub(crate) async fn create_scim(cx: &Cx, org: OrgId, new: NewToken) -> Result<(Token, String), Failure> {
-    let grant = cx.allow(Action::TokenCreateProgrammatic, org).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    epoch::bump(&mut tx).await?;
+    let mut tx = cx.change(Action::TokenCreateProgrammatic, org).await?;
     scim::check_maker(cx, &mut tx, org).await?;
     check_new(cx, &mut tx, &new, org).await?;
     let mut here = memberships::at_org(&mut tx, org).await?.into_iter().filter(|found| found.source == "directory");
@@ -216,15 +219,14 @@ pub(crate) async fn create_scim(cx: &Cx, org: OrgId, new: NewToken) -> Result<(T
         None => {
             let user = User::service(UserId(cx.app.fresh()), org, DIRECTORY.0, DIRECTORY.1, cx.now_us());
             users::insert(&mut tx, &user).await?;
-            people::join(cx, &mut tx, user.id, org, "directory").await?;
+            people::join(&mut tx, user.id, org, "directory").await?;
             user.id
         }
     };
     let (token, secret) = token_of(cx, owner, "scim", "scim", new);
     tokens::insert(&mut tx, &token).await?;
     let detail = serde_json::json!({ "name": token.name });
-    audit::note(cx, &mut tx, org, "token.create_scim", &token.id.to_string(), detail).await?;
-    tx.commit().await?;
+    tx.done(org, "token.create_scim", &token.id.to_string(), detail).await?;
     Ok((token, secret))
 }
 
@@ -233,8 +235,8 @@ pub(crate) async fn create_scim(cx: &Cx, org: OrgId, new: NewToken) -> Result<(T
 /// # Errors
 /// [`Failure`].
 pub async fn mine(cx: &Cx) -> Result<Vec<Token>, Failure> {
-    let mut tx = cx.app.store.read(&cx.own()).await?;
-    Ok(tokens::of_user(&mut tx, cx.user()?).await?)
+    let mut tx = cx.own(Action::SelfRead).await?;
+    Ok(tokens::of_user(&mut tx, cx.user()).await?)
 }
 
 /// Tokens that are scoped to `org` or below it, of whomever.
@@ -242,9 +244,11 @@ pub async fn mine(cx: &Cx) -> Result<Vec<Token>, Failure> {
 /// # Errors
 /// [`Failure`].
 pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<Token>, Failure> {
-    let grant = cx.allow(Action::TokenRead, org).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
-    Ok(tokens::below(&mut tx, org).await?)
+    let (grant, span) = cx.span(Action::TokenRead, org).await?;
+    let mut tx = cx.read_with(&grant).await?;
+    let mut found = tokens::below(&mut tx, org).await?;
+    found.retain(|token| token.scope_org.is_some_and(|scope| span.has(scope)));
+    Ok(found)
 }
 
 /// Revokes one of one's own tokens.
@@ -252,8 +256,8 @@ pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<Token>, Failure> {
 /// # Errors
 /// [`Kind::NotFound`].
 pub async fn revoke_own(cx: &Cx, token: TokenId) -> Result<(), Failure> {
-    let user = cx.user()?;
-    let mut tx = cx.app.store.write(&cx.own()).await?;
+    let user = cx.user();
+    let mut tx = cx.change_own(Action::TokenOwn).await?;
     let found = tokens::get(&mut tx, token).await.map_err(|_| Failure::not_found("token"))?;
     if found.user != user || tokens::revoke(&mut tx, token, cx.now_us(), "revoked by its owner").await? == 0 {
         return Err(Failure::not_found("token"));
@@ -262,8 +266,7 @@ pub async fn revoke_own(cx: &Cx, token: TokenId) -> Result<(), Failure> {
         Some(org) => org,
         None => users::get(&mut tx, user).await?.home_org,
     };
-    audit::note(cx, &mut tx, org, "token.revoke", &token.to_string(), serde_json::json!({})).await?;
-    Ok(tx.commit().await?)
+    tx.done(org, "token.revoke", &token.to_string(), serde_json::json!({})).await
 }
 
 /// Revokes a token that is scoped to `org` or below it.
@@ -271,14 +274,14 @@ pub async fn revoke_own(cx: &Cx, token: TokenId) -> Result<(), Failure> {
 /// # Errors
 /// [`Kind::NotFound`].
 pub async fn revoke(cx: &Cx, org: OrgId, token: TokenId) -> Result<(), Failure> {
-    let grant = cx.allow(Action::TokenRevoke, org).await?;
-    let mut tx = cx.app.store.write(&grant).await?;
-    let known = tokens::below(&mut tx, org).await?.into_iter().any(|found| found.id == token);
+    let (grant, span) = cx.span(Action::TokenRevoke, org).await?;
+    let mut tx = cx.change_with(&grant).await?;
+    let reached = |found: &Token| found.id == token && found.scope_org.is_some_and(|scope| span.has(scope));
+    let known = tokens::below(&mut tx, org).await?.iter().any(reached);
     if !known || tokens::revoke(&mut tx, token, cx.now_us(), "revoked by an admin").await? == 0 {
         return Err(Failure::not_found("token"));
     }
-    audit::note(cx, &mut tx, org, "token.revoke", &token.to_string(), serde_json::json!({})).await?;
-    Ok(tx.commit().await?)
+    tx.done(org, "token.revoke", &token.to_string(), serde_json::json!({})).await
 }
 
 /// What a token may be used for.
@@ -308,7 +311,7 @@ pub async fn by_token(app: &Arc<App>, text: &str, client: &Client) -> Result<Sig
     if token.revoked_us.is_some() || token.expires_us <= now_us {
         return Err(bad());
     }
-    let mut tx = app.store.read(&decide_job(realm, realm.root())).await?;
+    let mut tx = Door::at(app, realm).read().await?;
     let user = users::get(&mut tx, token.user).await?;
     if user.state != "active" {
         return Err(bad());
@@ -324,13 +327,13 @@ pub async fn by_token(app: &Arc<App>, text: &str, client: &Client) -> Result<Sig
     }
     drop(tx);
     if token.last_used_us.is_none_or(|at_us| now_us - at_us >= TOUCH_US) {
-        let mut tx = app.store.write(&decide_job(realm, user.home_org)).await?;
+        let mut tx = Door::at(app, realm).keep(user.home_org).await?;
         tokens::touch(&mut tx, token.id, now_us).await?;
         tx.commit().await?;
     }
     let context = Context { now_us, ip: client.ip, proved_us: token.proved_us, token: Some(scope_of(&token, realm)) };
     let origin = Origin { agent: client.agent.clone(), session: None, token: Some(token.id) };
-    let cx = Cx { app: app.clone(), actor: Some(actor), realm, context, origin };
+    let cx = Cx { app: app.clone(), actor, realm, context, origin };
     Ok(SignedIn { cx, user, csrf: String::new(), limited_to: String::new() })
 }
 

@@ -1,6 +1,6 @@
 //! Usage as people look at it, and the way from a figure to its records.
 
-use crate::cx::Cx;
+use crate::authority::{Cx, Span};
 use crate::failure::Failure;
 use crate::rating::BilledTree;
 use access::Action;
@@ -46,17 +46,18 @@ pub struct Usage {
 /// # Errors
 /// [`Failure`].
 pub async fn ask(cx: &Cx, org: OrgId, mut question: Question) -> Result<Usage, Failure> {
-    let grant = match cx.allow(Action::UsageRead, org).await {
-        Ok(grant) => grant,
+    let (grant, span) = match cx.span(Action::UsageRead, org).await {
+        Ok(found) => found,
         Err(failure) if failure.kind == crate::Kind::Forbidden => {
-            question.user = Some(cx.user()?);
-            cx.allow(Action::UsageReadOwn, org).await?
+            question.user = Some(cx.user());
+            (cx.allow(Action::UsageReadOwn, org).await?, Span::Below)
         }
         Err(failure) => return Err(failure),
     };
-    let mut tx = cx.app.store.read(&grant).await?;
+    let mut tx = cx.read_with(&grant).await?;
     let home = orgs::get(&mut tx, org).await?;
-    let below: BTreeSet<OrgId> = orgs::subtree(&mut tx, org).await?.into_iter().map(|org| org.id).collect();
+    let mut below: BTreeSet<OrgId> = orgs::subtree(&mut tx, org).await?.into_iter().map(|org| org.id).collect();
+    below.retain(|org| span.has(*org));
     drop(tx);
     let period = match &question.month {
         Some(month) => Period::month(month, &home.zone).map_err(|error| Failure::unreadable("month", error))?,
@@ -119,7 +120,7 @@ pub async fn trace(
     let line = paper.draft.lines.iter().find(|line| line.line_no == line_no).cloned();
     let line = line.ok_or_else(|| Failure::not_found("line"))?;
     let period = line.original_period.unwrap_or(paper.draft.period);
-    let mut tx = cx.app.store.read(&grant).await?;
+    let mut tx = cx.read_with(&grant).await?;
     let tree = BilledTree::at(&mut tx, period.start_us).await?;
     let Some((edge, item)) = priced_item(&mut tx, &tree, payer, period, &line.source.item_code).await? else {
         return Err(Failure::not_found("price item"));
@@ -191,11 +192,11 @@ pub struct Held {
 /// # Errors
 /// [`Failure`].
 pub async fn quarantine(cx: &Cx, org: OrgId) -> Result<Vec<Held>, Failure> {
-    let grant = cx.allow(Action::SourceRead, org).await?;
+    let (grant, span) = cx.span(Action::SourceRead, org).await?;
     let mut items = cx.app.lake.quarantined(cx.realm, 1_000).await?;
-    let mut tx = cx.app.store.read(&grant).await?;
+    let mut tx = cx.read_with(&grant).await?;
     let below: BTreeSet<OrgId> = orgs::subtree(&mut tx, org).await?.into_iter().map(|org| org.id).collect();
-    items.retain(|item| below.contains(&item.org));
+    items.retain(|item| below.contains(&item.org) && span.has(item.org));
     let mut held = Vec::new();
     for item in items {
         let worth = worth_of(&mut tx, cx.now_us(), &item).await?;

@@ -3,9 +3,10 @@
 use crate::Exit;
 use crate::config::{Config, ConfigArgs, load};
 use crate::serve::open_store;
-use app::{MachineWorld, domains, resets};
-use base::{OrgId, World};
+use app::{MachineWorld, Operator, domains, resets};
+use base::OrgId;
 use clap::{Args, Subcommand};
+use std::sync::Arc;
 use store::Store;
 
 /// Verbs of `admin`.
@@ -52,8 +53,8 @@ pub(crate) async fn run(command: AdminCommand) -> Result<(), Exit> {
 
 async fn reset_link(args: &ResetLinkArgs) -> Result<(), Exit> {
     let (config, store) = known_store(&args.config).await?;
-    let world = MachineWorld::default();
-    let made = resets::begin_by_operator(&store, &world, &args.address, args.org).await?;
+    let operator = Operator::at(store, Arc::new(MachineWorld::default()));
+    let made = resets::begin_by_operator(&operator, &args.address, args.org).await?;
     let console = if config.console.public_url.is_empty() {
         format!("http://{}", config.console.listen)
     } else {
@@ -77,8 +78,8 @@ async fn known_store(args: &ConfigArgs) -> Result<(Config, Store), Exit> {
 
 async fn verify_domain(args: &VerifyDomainArgs) -> Result<(), Exit> {
     let (_, store) = known_store(&args.config).await?;
-    let now_us = MachineWorld::default().now_us();
-    let claim = domains::verify_by_operator(&store, now_us, &args.domain, args.org).await?;
+    let operator = Operator::at(store, Arc::new(MachineWorld::default()));
+    let claim = domains::verify_by_operator(&operator, &args.domain, args.org).await?;
     println!("domain {} of {} is verified", claim.domain, claim.org);
     Ok(())
 }

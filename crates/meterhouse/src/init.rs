@@ -92,9 +92,9 @@ pub(crate) async fn run(args: InitArgs) -> Result<(), Exit> {
         admin_name: args.admin_name,
         admin_password,
     };
-    let (cx, _) = create(&app, new).await?;
-    println!("realm {}", cx.realm);
-    println!("organisation {}", cx.realm.root());
+    let (realm, _) = create(&app, new).await?;
+    println!("realm {realm}");
+    println!("organisation {}", realm.root());
     println!("admin {}", args.admin_email);
     println!("next: meterhouse serve, then sign in at http://{}", config.console.listen);
     app.close().await;

@@ -99,6 +99,7 @@ pub async fn insert(tx: &mut Tx, event: &AuditEvent) -> Result<(), StoreError> {
         event.context_json.as_str(),
     ];
     tx.execute(sql, values).await?;
+    tx.note();
     Ok(())
 }
 

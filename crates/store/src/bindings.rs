@@ -3,7 +3,7 @@
 use crate::sql::{Row, StoreError, Tx, params, scoped, to_json};
 use access::admins::Candidate;
 use access::{PolicyRef, Propagate};
-use base::{BindingId, GroupId, OrgId, UserId};
+use base::{BindingId, GroupId, OrgId, PolicyId, UserId};
 use serde::Serialize;
 
 /// Who holds it.
@@ -93,6 +93,25 @@ pub async fn of_group(tx: &mut Tx, group: GroupId) -> Result<Vec<Held>, StoreErr
     tx.fetch_all(sql, params![group], of_group_row).await
 }
 
+/// To whom a custom policy was given, and where.
+pub async fn of_policy(tx: &mut Tx, policy: PolicyId) -> Result<Vec<Held>, StoreError> {
+    let users = scoped!(
+        "select binding_id, user_id, role, scope_org_id, propagate, resources_json, not_before_us, not_after_us
+           from binding
+          where realm_id = $1 and role = $2
+          order by binding_id"
+    );
+    let mut found = tx.fetch_all(users, params![policy], of_user_row).await?;
+    let groups = scoped!(
+        "select binding_id, group_id, role, scope_org_id, propagate, resources_json, not_before_us, not_after_us
+           from group_binding
+          where realm_id = $1 and role = $2
+          order by binding_id"
+    );
+    found.extend(tx.fetch_all(groups, params![policy], of_group_row).await?);
+    Ok(found)
+}
+
 /// Everything given at `org` itself, to people and to groups.
 pub async fn at_org(tx: &mut Tx, org: OrgId) -> Result<Vec<Held>, StoreError> {
     let users = scoped!(
@@ -112,8 +131,13 @@ pub async fn at_org(tx: &mut Tx, org: OrgId) -> Result<Vec<Held>, StoreError> {
     Ok(found)
 }
 
-/// Gives a policy; giving the same one twice renews its reach and its limits.
-pub async fn insert(tx: &mut Tx, held: &Held, created_us: i64) -> Result<(), StoreError> {
+/// Gives a policy; giving the same one twice renews its reach and its limits. The result is the id of the binding:
+/// the one that was there, if there was one.
+pub async fn insert(tx: &mut Tx, held: &Held, created_us: i64) -> Result<BindingId, StoreError> {
+    match held.holder {
+        Holder::User(user) => crate::watch::user(tx, user).await?,
+        Holder::Group(group) => crate::watch::group(tx, group).await?,
+    }
     let (sql, holder) = match held.holder {
         Holder::User(user) => {
             let sql = scoped!(
@@ -122,7 +146,8 @@ pub async fn insert(tx: &mut Tx, held: &Held, created_us: i64) -> Result<(), Sto
                  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
                  on conflict (realm_id, user_id, scope_org_id, role) do update
                     set propagate = excluded.propagate, resources_json = excluded.resources_json,
-                        not_before_us = excluded.not_before_us, not_after_us = excluded.not_after_us"
+                        not_before_us = excluded.not_before_us, not_after_us = excluded.not_after_us
+                 returning binding_id"
             );
             (sql, user.to_string())
         }
@@ -133,7 +158,8 @@ pub async fn insert(tx: &mut Tx, held: &Held, created_us: i64) -> Result<(), Sto
                  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
                  on conflict (realm_id, group_id, scope_org_id, role) do update
                     set propagate = excluded.propagate, resources_json = excluded.resources_json,
-                        not_before_us = excluded.not_before_us, not_after_us = excluded.not_after_us"
+                        not_before_us = excluded.not_before_us, not_after_us = excluded.not_after_us
+                 returning binding_id"
             );
             (sql, group.to_string())
         }
@@ -149,12 +175,15 @@ pub async fn insert(tx: &mut Tx, held: &Held, created_us: i64) -> Result<(), Sto
         held.not_after_us,
         created_us,
     ];
-    tx.execute(sql, values).await?;
-    Ok(())
+    tx.fetch_one("binding", sql, values, |row| row.parsed("binding_id")).await
 }
 
 /// Takes one binding away.
 pub async fn delete(tx: &mut Tx, held: &Held) -> Result<u64, StoreError> {
+    match held.holder {
+        Holder::User(user) => crate::watch::user(tx, user).await?,
+        Holder::Group(group) => crate::watch::group(tx, group).await?,
+    }
     match held.holder {
         Holder::User(_) => {
             let sql = scoped!("delete from binding where realm_id = $1 and binding_id = $2");
@@ -169,25 +198,39 @@ pub async fn delete(tx: &mut Tx, held: &Held) -> Result<u64, StoreError> {
 
 /// Takes everything of `user` at `org` away; says how much there was.
 pub async fn remove(tx: &mut Tx, user: UserId, org: OrgId) -> Result<u64, StoreError> {
+    crate::watch::user(tx, user).await?;
     let sql = scoped!("delete from binding where realm_id = $1 and user_id = $2 and scope_org_id = $3");
     tx.execute(sql, params![user, org]).await
 }
 
-/// Bindings of people that end before an instant.
+/// Bindings of people and groups that end before an instant.
 pub async fn ending_before(tx: &mut Tx, until_us: i64) -> Result<Vec<Held>, StoreError> {
-    let sql = scoped!(
+    let users = scoped!(
         "select binding_id, user_id, role, scope_org_id, propagate, resources_json, not_before_us, not_after_us
            from binding
           where realm_id = $1 and not_after_us is not null and not_after_us <= $2
           order by not_after_us, binding_id"
     );
-    tx.fetch_all(sql, params![until_us], of_user_row).await
+    let mut found = tx.fetch_all(users, params![until_us], of_user_row).await?;
+    let groups = scoped!(
+        "select binding_id, group_id, role, scope_org_id, propagate, resources_json, not_before_us, not_after_us
+           from group_binding
+          where realm_id = $1 and not_after_us is not null and not_after_us <= $2
+          order by not_after_us, binding_id"
+    );
+    found.extend(tx.fetch_all(groups, params![until_us], of_group_row).await?);
+    Ok(found)
 }
 
 /// Lets a binding end later, or never.
-pub async fn set_end(tx: &mut Tx, id: BindingId, not_after_us: Option<i64>) -> Result<u64, StoreError> {
-    let sql = scoped!("update binding set not_after_us = $3 where realm_id = $1 and binding_id = $2");
-    tx.execute(sql, params![id, not_after_us]).await
+pub async fn set_end(tx: &mut Tx, held: &Held, not_after_us: Option<i64>) -> Result<u64, StoreError> {
+    let sql = match held.holder {
+        Holder::User(_) => scoped!("update binding set not_after_us = $3 where realm_id = $1 and binding_id = $2"),
+        Holder::Group(_) => {
+            scoped!("update group_binding set not_after_us = $3 where realm_id = $1 and binding_id = $2")
+        }
+    };
+    tx.execute(sql, params![held.id, not_after_us]).await
 }
 
 /// Everybody who was given Organization Admin at `org` itself, by himself or through a group.

@@ -96,12 +96,14 @@ pub async fn advance(tx: &mut Tx, factor: FactorId, from: i64, to: i64, now_us: 
 
 /// Removes a factor.
 pub async fn delete(tx: &mut Tx, user: UserId, factor: FactorId) -> Result<u64, StoreError> {
+    crate::watch::user(tx, user).await?;
     let sql = scoped!("delete from second_factor where realm_id = $1 and user_id = $2 and factor_id = $3");
     tx.execute(sql, params![user, factor]).await
 }
 
 /// Removes all of a user; says how many there were.
 pub async fn delete_of(tx: &mut Tx, user: UserId) -> Result<u64, StoreError> {
+    crate::watch::user(tx, user).await?;
     let sql = scoped!("delete from second_factor where realm_id = $1 and user_id = $2");
     tx.execute(sql, params![user]).await
 }

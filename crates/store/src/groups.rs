@@ -68,6 +68,15 @@ pub async fn at_org(tx: &mut Tx, org: OrgId) -> Result<Vec<Group>, StoreError> {
     tx.fetch_all(sql, params![org], from_row).await
 }
 
+/// One group, if there is one.
+pub async fn find(tx: &mut Tx, group: GroupId) -> Result<Option<Group>, StoreError> {
+    match get(tx, group).await {
+        Ok(group) => Ok(Some(group)),
+        Err(StoreError::NotFound(_)) => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
 /// Gives a group another name.
 pub async fn rename(tx: &mut Tx, group: GroupId, name: &str) -> Result<u64, StoreError> {
     let sql = scoped!("update user_group set name = $3, name_key = $4 where realm_id = $1 and group_id = $2");
@@ -76,6 +85,7 @@ pub async fn rename(tx: &mut Tx, group: GroupId, name: &str) -> Result<u64, Stor
 
 /// Deletes a group with its members and what it was given.
 pub async fn delete(tx: &mut Tx, group: GroupId) -> Result<u64, StoreError> {
+    crate::watch::group(tx, group).await?;
     let bindings = scoped!("delete from group_binding where realm_id = $1 and group_id = $2");
     tx.execute(bindings, params![group]).await?;
     let members = scoped!("delete from group_member where realm_id = $1 and group_id = $2");
@@ -109,6 +119,7 @@ pub async fn of_user(tx: &mut Tx, user: UserId) -> Result<Vec<(Group, String)>, 
 
 /// Puts a user into a group; twice changes nothing.
 pub async fn add_member(tx: &mut Tx, group: GroupId, user: UserId, source: &str) -> Result<(), StoreError> {
+    crate::watch::user(tx, user).await?;
     let sql = scoped!(
         "insert into group_member (realm_id, group_id, user_id, source)
          values ($1, $2, $3, $4)
@@ -120,12 +131,14 @@ pub async fn add_member(tx: &mut Tx, group: GroupId, user: UserId, source: &str)
 
 /// Takes a user out of a group.
 pub async fn remove_member(tx: &mut Tx, group: GroupId, user: UserId) -> Result<u64, StoreError> {
+    crate::watch::user(tx, user).await?;
     let sql = scoped!("delete from group_member where realm_id = $1 and group_id = $2 and user_id = $3");
     tx.execute(sql, params![group, user]).await
 }
 
 /// Takes a user out of every group of one organisation.
 pub async fn remove_member_at(tx: &mut Tx, org: OrgId, user: UserId) -> Result<u64, StoreError> {
+    crate::watch::user(tx, user).await?;
     let sql = scoped!(
         "delete from group_member
           where realm_id = $1 and user_id = $3

@@ -64,6 +64,7 @@ fn from_row(row: &Row) -> Result<Idp, StoreError> {
 
 /// Adds a provider, or changes the one that the organisation has.
 pub async fn put(tx: &mut Tx, idp: &Idp) -> Result<(), StoreError> {
+    crate::watch::provider(tx, idp.id).await?;
     let sql = scoped!(
         "insert into idp (realm_id, idp_id, org_id, name, issuer, client_id, secret_sealed, settings_json, state, created_us)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
@@ -121,6 +122,7 @@ pub async fn serving(tx: &mut Tx, org: OrgId) -> Result<Option<Idp>, StoreError>
 
 /// Removes a provider with whom it knows.
 pub async fn delete(tx: &mut Tx, idp: IdpId) -> Result<u64, StoreError> {
+    crate::watch::provider(tx, idp).await?;
     let identities = scoped!("delete from idp_identity where realm_id = $1 and idp_id = $2");
     tx.execute(identities, params![idp]).await?;
     let sql = scoped!("delete from idp where realm_id = $1 and idp_id = $2");
@@ -155,12 +157,14 @@ pub async fn add_identity(
 
 /// Makes whoever a provider calls so another account.
 pub async fn move_identities(tx: &mut Tx, from: UserId, to: UserId) -> Result<u64, StoreError> {
+    crate::watch::user(tx, from).await?;
     let sql = scoped!("update idp_identity set user_id = $3 where realm_id = $1 and user_id = $2");
     tx.execute(sql, params![from, to]).await
 }
 
 /// Forgets what providers call an account.
 pub async fn forget_identities(tx: &mut Tx, user: UserId) -> Result<u64, StoreError> {
+    crate::watch::user(tx, user).await?;
     tx.execute(scoped!("delete from idp_identity where realm_id = $1 and user_id = $2"), params![user]).await
 }
 

@@ -57,8 +57,9 @@ pub fn kind_code(kind: InvoiceKind) -> &'static str {
     }
 }
 
-/// Removes the draft of a month, so that it can be made again. Never touches an issued paper.
-pub async fn drop_draft(tx: &mut Tx, payer: OrgId, period_start_us: i64, kind: InvoiceKind) -> Result<(), StoreError> {
+/// Removes the draft of a month, so that it can be made again; says whether there was one. Never touches an issued
+/// paper.
+pub async fn drop_draft(tx: &mut Tx, payer: OrgId, period_start_us: i64, kind: InvoiceKind) -> Result<u64, StoreError> {
     let lines = scoped!(
         "delete from invoice_line
           where realm_id = $1
@@ -71,10 +72,8 @@ pub async fn drop_draft(tx: &mut Tx, payer: OrgId, period_start_us: i64, kind: I
         "delete from invoice
           where realm_id = $1 and payer_org_id = $2 and period_start_us = $3 and kind = $4 and state = 'draft'"
     );
-    for sql in [lines, head] {
-        tx.execute(sql, params![payer, period_start_us, kind_code(kind)]).await?;
-    }
-    Ok(())
+    tx.execute(lines, params![payer, period_start_us, kind_code(kind)]).await?;
+    tx.execute(head, params![payer, period_start_us, kind_code(kind)]).await
 }
 
 /// Stores a paper as `draft` or `issued`. A second live paper for (payer, month, kind) is a conflict.

@@ -37,6 +37,7 @@ pub mod scim;
 pub mod sessions;
 pub mod tokens;
 pub mod users;
+mod watch;
 
 pub use open::{Engine, Store};
 pub use sql::{StoreError, Tx};

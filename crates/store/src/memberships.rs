@@ -32,12 +32,12 @@ fn from_row(row: &Row) -> Result<Membership, StoreError> {
     })
 }
 
-/// Makes a user a member; one that is there already is active again and keeps its source.
-pub async fn insert(tx: &mut Tx, membership: &Membership) -> Result<(), StoreError> {
+/// Makes a user a member; 0 when they are one already, and nothing has changed then.
+pub async fn insert(tx: &mut Tx, membership: &Membership) -> Result<u64, StoreError> {
     let sql = scoped!(
         "insert into membership (realm_id, user_id, org_id, state, source, created_us, created_by)
          values ($1, $2, $3, $4, $5, $6, $7)
-         on conflict (realm_id, user_id, org_id) do update set state = 'active'"
+         on conflict (realm_id, user_id, org_id) do nothing"
     );
     let values = params![
         membership.user,
@@ -47,8 +47,7 @@ pub async fn insert(tx: &mut Tx, membership: &Membership) -> Result<(), StoreErr
         membership.created_us,
         membership.created_by.as_str(),
     ];
-    tx.execute(sql, values).await?;
-    Ok(())
+    tx.execute(sql, values).await
 }
 
 /// Where a user is a member, suspended memberships included.
@@ -97,12 +96,14 @@ pub async fn names_at(tx: &mut Tx, org: OrgId) -> Result<Vec<(UserId, String)>, 
 
 /// Suspends or reactivates a membership.
 pub async fn set_state(tx: &mut Tx, user: UserId, org: OrgId, state: &str) -> Result<u64, StoreError> {
+    crate::watch::user(tx, user).await?;
     let sql = scoped!("update membership set state = $4 where realm_id = $1 and user_id = $2 and org_id = $3");
     tx.execute(sql, params![user, org, state]).await
 }
 
 /// Ends a membership.
 pub async fn delete(tx: &mut Tx, user: UserId, org: OrgId) -> Result<u64, StoreError> {
+    crate::watch::user(tx, user).await?;
     let sql = scoped!("delete from membership where realm_id = $1 and user_id = $2 and org_id = $3");
     tx.execute(sql, params![user, org]).await
 }

@@ -23,6 +23,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (1, include_str!("../migrations/0001_foundation.sql")),
     (2, include_str!("../migrations/0002_tenancy.sql")),
     (3, include_str!("../migrations/0003_indexes.sql")),
+    (4, include_str!("../migrations/0004_repairs.sql")),
 ];
 
 /// The relational store. Cheap to clone.

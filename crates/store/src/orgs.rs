@@ -342,7 +342,7 @@ pub async fn move_under(tx: &mut Tx, org: OrgId, parent: OrgId, billed_from_us: 
     tx.execute(join, params![org, parent]).await?;
     let sql = scoped!("update org set parent_id = $3 where realm_id = $1 and org_id = $2");
     tx.execute(sql, params![org, parent]).await?;
-    Ok(())
+    crate::watch::below(tx, org).await
 }
 
 /// Every organisation of the realm, gone ones included, with the parent that it was billed by at an instant.
@@ -364,6 +364,9 @@ pub async fn billed_tree(tx: &mut Tx, at_us: i64) -> Result<Vec<Org>, StoreError
 
 /// Writes the settings.
 pub async fn set_settings(tx: &mut Tx, org: OrgId, settings: &OrgSettings) -> Result<(), StoreError> {
+    if settings.admin_mode == AdminMode::Own && get(tx, org).await?.settings.admin_mode != AdminMode::Own {
+        tx.watch([org]);
+    }
     let sql = scoped!(
         "update org
             set admin_mode = $3, cost_default = $4, child_cost_default = $5, visible_costs = $6, mfa_policy = $7,

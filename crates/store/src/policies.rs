@@ -98,6 +98,10 @@ pub async fn usable_at(tx: &mut Tx, org: OrgId) -> Result<Vec<StoredPolicy>, Sto
 
 /// Changes name and document of a policy that still has `version`; 0 when somebody was faster.
 pub async fn update(tx: &mut Tx, policy: &StoredPolicy, version: i64) -> Result<u64, StoreError> {
+    crate::watch::policy(tx, policy.id).await?;
+    for org in guarded_by(tx, policy.id).await? {
+        crate::watch::below(tx, org).await?;
+    }
     let sql = scoped!(
         "update policy
             set name = $3, name_key = $4, document_json = $5, version = $6
@@ -126,6 +130,7 @@ pub async fn uses(tx: &mut Tx, policy: PolicyId) -> Result<i64, StoreError> {
 
 /// Takes a policy from everybody who holds it.
 pub async fn detach(tx: &mut Tx, policy: PolicyId) -> Result<(), StoreError> {
+    crate::watch::policy(tx, policy).await?;
     let users = scoped!("delete from binding where realm_id = $1 and role = $2");
     tx.execute(users, params![policy]).await?;
     let groups = scoped!("delete from group_binding where realm_id = $1 and role = $2");
@@ -135,21 +140,32 @@ pub async fn detach(tx: &mut Tx, policy: PolicyId) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Lays a policy on an organisation as a guard-rail; twice changes nothing.
+/// Lays a policy on an organisation as a guard-rail, with the authority of `author`; twice changes nothing.
 pub async fn guard(
     tx: &mut Tx,
     id: GuardRailId,
     org: OrgId,
-    policy: PolicyId,
+    (policy, author): (PolicyId, OrgId),
     created_us: i64,
 ) -> Result<(), StoreError> {
     let sql = scoped!(
-        "insert into guard_rail (realm_id, guard_rail_id, org_id, policy_id, created_us)
-         values ($1, $2, $3, $4, $5)
+        "insert into guard_rail (realm_id, guard_rail_id, org_id, policy_id, created_us, author_org_id)
+         values ($1, $2, $3, $4, $5, $6)
          on conflict (realm_id, org_id, policy_id) do nothing"
     );
-    tx.execute(sql, params![id, org, policy, created_us]).await?;
-    Ok(())
+    tx.execute(sql, params![id, org, policy, created_us, author]).await?;
+    crate::watch::below(tx, org).await
+}
+
+/// Where a policy is laid as a guard-rail.
+pub async fn guarded_by(tx: &mut Tx, policy: PolicyId) -> Result<Vec<OrgId>, StoreError> {
+    let sql = scoped!(
+        "select org_id
+           from guard_rail
+          where realm_id = $1 and policy_id = $2
+          order by org_id"
+    );
+    tx.fetch_all(sql, params![policy], |row| row.parsed("org_id")).await
 }
 
 /// Lifts a guard-rail of `org`.
@@ -161,7 +177,7 @@ pub async fn unguard(tx: &mut Tx, org: OrgId, id: GuardRailId) -> Result<u64, St
 /// Guard-rails on the way down to `org`, with the organisation that laid each.
 pub async fn guards_on(tx: &mut Tx, org: OrgId) -> Result<Vec<(OrgId, GuardRail)>, StoreError> {
     let sql = scoped!(
-        "select g.guard_rail_id, g.org_id, p.policy_id, p.name, p.level, p.document_json
+        "select g.guard_rail_id, g.org_id, g.author_org_id, p.policy_id, p.name, p.level, p.document_json
            from org_above a
            join guard_rail g on g.realm_id = a.realm_id and g.org_id = a.ancestor_id
            join policy p on p.realm_id = g.realm_id and p.policy_id = g.policy_id
@@ -169,7 +185,8 @@ pub async fn guards_on(tx: &mut Tx, org: OrgId) -> Result<Vec<(OrgId, GuardRail)
           order by a.depth desc, g.guard_rail_id"
     );
     tx.fetch_all(sql, params![org], |row| {
-        let guard = GuardRail { id: row.parsed("guard_rail_id")?, policy: Arc::new(compiled(row)?) };
+        let (id, author) = (row.parsed("guard_rail_id")?, row.parsed("author_org_id")?);
+        let guard = GuardRail { id, policy: Arc::new(compiled(row)?), author };
         Ok((row.parsed("org_id")?, guard))
     })
     .await

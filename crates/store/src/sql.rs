@@ -1,8 +1,9 @@
 //! The thin layer over sqlx: scoped statements, parameters, rows, errors.
 
-use base::RealmId;
+use base::{OrgId, RealmId};
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::{Arguments, Row as _};
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 /// What can go wrong in the store.
@@ -230,11 +231,13 @@ pub struct Tx {
     inner: sqlx::Transaction<'static, sqlx::Any>,
     realm: RealmId,
     writes: bool,
+    noted: bool,
+    watched: BTreeSet<OrgId>,
 }
 
 impl Tx {
     pub(crate) fn new(inner: sqlx::Transaction<'static, sqlx::Any>, realm: RealmId) -> Self {
-        Self { inner, realm, writes: false }
+        Self { inner, realm, writes: false, noted: false, watched: BTreeSet::new() }
     }
 
     pub(crate) fn writing(self) -> Self {
@@ -245,6 +248,27 @@ impl Tx {
     #[must_use]
     pub fn writes(&self) -> bool {
         self.writes
+    }
+
+    /// Whether it has written into the audit log.
+    #[must_use]
+    pub fn is_noted(&self) -> bool {
+        self.noted
+    }
+
+    pub(crate) fn note(&mut self) {
+        self.noted = true;
+    }
+
+    /// Notes organisations that it may leave without anybody who can run them (`crate::watch`).
+    pub(crate) fn watch(&mut self, orgs: impl IntoIterator<Item = OrgId>) {
+        self.watched.extend(orgs);
+    }
+
+    /// The organisations that must be looked at before it is committed: somebody who runs them lost something. Each
+    /// is given once.
+    pub fn take_watched(&mut self) -> BTreeSet<OrgId> {
+        std::mem::take(&mut self.watched)
     }
 
     /// The realm that every statement of this transaction is bound to.

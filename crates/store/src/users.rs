@@ -3,6 +3,7 @@
 use crate::sql::{Row, StoreError, Tx, params, scoped};
 use base::{OrgId, UserId};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// A person. Exists once per realm, whatever he may do where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -212,6 +213,52 @@ pub async fn count_below(tx: &mut Tx, org: OrgId, question: &PeopleQuestion) -> 
     tx.fetch_one("user", sql, params![org], |row| row.int("people")).await
 }
 
+/// The people and services that belong to one of these organisations, by address: for whoever does not see all that
+/// is below one.
+async fn named_at(tx: &mut Tx, orgs: &BTreeSet<OrgId>) -> Result<Vec<Named>, StoreError> {
+    let sql = scoped!(
+        "select u.user_id, u.display_name, u.email_key
+           from membership m
+           join user_account u on u.realm_id = m.realm_id and u.user_id = m.user_id
+          where m.realm_id = $1 and m.org_id = $2"
+    );
+    let read = |row: &Row| {
+        Ok(Named { id: row.parsed("user_id")?, name: row.text("display_name")?, email_key: row.text("email_key")? })
+    };
+    let mut found = Vec::new();
+    for org in orgs {
+        found.extend(tx.fetch_all(sql, params![*org], read).await?);
+    }
+    found.sort_by(|one, other| one.email_key.cmp(&other.email_key));
+    found.dedup_by(|one, other| one.id == other.id);
+    Ok(found)
+}
+
+/// As [`below`], of these organisations alone.
+pub async fn at(tx: &mut Tx, orgs: &BTreeSet<OrgId>, question: &PeopleQuestion) -> Result<Vec<User>, StoreError> {
+    let after = match question.after {
+        Some(user) => get(tx, user).await?.key(),
+        None => String::new(),
+    };
+    let fits = |user: &Named| user.email_key > after && question.fits(user);
+    let mut found = Vec::new();
+    for user in named_at(tx, orgs).await?.into_iter().filter(fits).take(question.limit()) {
+        found.push(get(tx, user.id).await?);
+    }
+    Ok(found)
+}
+
+/// How many [`at`] finds on all pages.
+pub async fn count_at(tx: &mut Tx, orgs: &BTreeSet<OrgId>, question: &PeopleQuestion) -> Result<i64, StoreError> {
+    let found = named_at(tx, orgs).await?.iter().filter(|user| question.fits(user)).count();
+    Ok(i64::try_from(found).expect("a tree has fewer people"))
+}
+
+/// Ids and names of the people and services of these organisations, by address.
+pub async fn names_at(tx: &mut Tx, orgs: &BTreeSet<OrgId>) -> Result<Vec<(UserId, String)>, StoreError> {
+    Ok(named_at(tx, orgs).await?.into_iter().map(|user| (user.id, user.name)).collect())
+}
+
 /// Whether a user belongs to `org` or to something below it.
 pub async fn is_below(tx: &mut Tx, user: UserId, org: OrgId) -> Result<bool, StoreError> {
     let sql = scoped!(
@@ -277,6 +324,7 @@ pub async fn set_password(tx: &mut Tx, user: UserId, password_hash: &str) -> Res
 
 /// Sets the state.
 pub async fn set_state(tx: &mut Tx, user: UserId, state: &str) -> Result<u64, StoreError> {
+    crate::watch::user(tx, user).await?;
     let sql = scoped!("update user_account set state = $3 where realm_id = $1 and user_id = $2");
     tx.execute(sql, params![user, state]).await
 }
@@ -301,6 +349,7 @@ pub async fn set_home(tx: &mut Tx, user: UserId, home: OrgId) -> Result<u64, Sto
 
 /// Shuts an account for good: nothing opens it again, and its address stays taken for a while.
 pub async fn deprovision(tx: &mut Tx, user: UserId, now_us: i64) -> Result<u64, StoreError> {
+    crate::watch::user(tx, user).await?;
     let sql = scoped!(
         "update user_account
             set state = 'deprovisioned', password_hash = '', deprovisioned_us = $3
@@ -327,6 +376,7 @@ pub async fn is_break_glass(tx: &mut Tx, user: UserId) -> Result<bool, StoreErro
 
 /// Marks an account as one for emergencies, or takes the mark away.
 pub async fn set_break_glass(tx: &mut Tx, user: UserId, on: bool) -> Result<u64, StoreError> {
+    crate::watch::user(tx, user).await?;
     let sql = scoped!("update user_account set break_glass = $3 where realm_id = $1 and user_id = $2");
     tx.execute(sql, params![user, i64::from(on)]).await
 }

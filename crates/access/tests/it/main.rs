@@ -270,7 +270,10 @@ fn guard_rails_bind_everybody() {
         let statements = parse(json).unwrap().1;
         let reference = PolicyRef::Custom(PolicyId(5));
         let policy = Policy { reference, name: "g".to_owned(), level: Level::Org, statements };
-        Place { guards: vec![GuardRail { id: GuardRailId(4), policy: Arc::new(policy) }], ..place(&[1, 2]) }
+        Place {
+            guards: vec![GuardRail { id: GuardRailId(4), policy: Arc::new(policy), author: OrgId(1) }],
+            ..place(&[1, 2])
+        }
     };
     let ask = |place: &Place, action| decide(&root, &Ask::of(action), place, &fresh()).map(|_| ());
     let void = guard(DENY_VOID);

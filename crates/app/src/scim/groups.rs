@@ -2,6 +2,7 @@
 //! the directory's to show or to take out; groups that were made by hand keep their name and stay.
 
 use super::{Asked, Directory, Refused, failed, taken, unknown};
+use crate::authority::Change;
 use crate::failure::Failure;
 use crate::{admins, groups as own};
 use base::{GroupId, OrgId, UserId};
@@ -138,10 +139,8 @@ impl Directory {
             let mut tx = self.begin().await?;
             let group = self.stored(&mut tx, id).await?;
             check_ours(&group, "deleted")?;
-            let places = given_at(&mut tx, group.id).await?;
             groups::delete(&mut tx, group.id).await?;
             scim::delete_group(&mut tx, self.org, group.id).await?;
-            admins::check_all(&mut tx, &places, self.cx.now_us()).await?;
             self.note(&mut tx, "group.delete", &group.id.to_string(), json!({ "name": group.name })).await?;
             self.commit(tx).await
         };
@@ -175,14 +174,12 @@ impl Directory {
         }
         self.put_row(&mut tx, group.id, external_id).await?;
         // Last, over all changes of this message: what matters is who is admin at its end.
-        let places = given_at(&mut tx, group.id).await?;
-        admins::check_all(&mut tx, &places, self.cx.now_us()).await?;
         let shown = self.shown_group(&mut tx, group.id, true).await?;
         self.commit(tx).await?;
         Ok(shown.to_json(&self.base_url))
     }
 
-    async fn rename(&self, tx: &mut Tx, group: &Stored, name: &str) -> Result<(), Refused> {
+    async fn rename(&self, tx: &mut Change, group: &Stored, name: &str) -> Result<(), Refused> {
         if name == group.name {
             return Ok(());
         }
@@ -196,7 +193,7 @@ impl Directory {
         self.note(tx, "group.update", &group.id.to_string(), detail).await
     }
 
-    async fn put_members(&self, tx: &mut Tx, group: &Stored, change: Members) -> Result<(), Refused> {
+    async fn put_members(&self, tx: &mut Change, group: &Stored, change: Members) -> Result<(), Refused> {
         let were: BTreeMap<UserId, String> = groups::members(tx, group.id).await?.into_iter().collect();
         let added: Vec<UserId> = change.add.into_iter().filter(|user| !were.contains_key(user)).collect();
         let ours = |user: &UserId| were.get(user).is_some_and(|source| source == "scim");
@@ -212,7 +209,7 @@ impl Directory {
         }
         if !added.is_empty() {
             for org in given_at(tx, group.id).await? {
-                admins::note_first(tx, org, self.cx.now_us()).await?;
+                admins::note_first(tx, org).await?;
             }
         }
         if added.is_empty() && removed.is_empty() {

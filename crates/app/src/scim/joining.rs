@@ -7,15 +7,15 @@
 //! tree makes no difference to any answer.
 
 use super::{Refused, taken};
-use crate::cx::{Cx, actor_of};
+use crate::authority::Change;
 use crate::failure::Failure;
-use crate::{admins, audit, people};
+use crate::{admins, people};
 use base::{OrgId, UserId};
 use store::idps::Idp;
 use store::invitations::Invitation;
 use store::scim::{self, UserRow};
 use store::users::{self, User};
-use store::{Tx, bindings, domains, factors, groups, idps, memberships};
+use store::{Tx, actors, bindings, domains, factors, groups, idps, memberships};
 
 /// What stands behind a new user of a directory.
 pub(super) enum Account {
@@ -93,26 +93,25 @@ pub(crate) async fn waiting_for(tx: &mut Tx, idp: &Idp, email: &str) -> Result<V
 }
 
 /// Whoever lets somebody into a waiting account must be able to give all that the directory gave it.
-async fn check_inviter(cx: &Cx, tx: &mut Tx, row: &UserRow, invitation: &Invitation) -> Result<(), Failure> {
+async fn check_inviter(tx: &mut Change, row: &UserRow, invitation: &Invitation) -> Result<(), Failure> {
     if !row.suspended.is_empty() {
         return Err(Failure::conflict("the directory of this organisation has switched this person off"));
     }
     if invitation.invited_by == UserId(0) {
         return Ok(());
     }
-    let inviter = actor_of(&cx.app, tx, invitation.invited_by).await?;
-    people::check_could_give(cx, tx, row.account, &inviter).await
+    let (inviter, now_us) = (actors::load(tx, invitation.invited_by).await?, tx.now_us());
+    people::check_could_give(tx, row.account, &inviter, now_us).await
 }
 
 /// Gives a waiting account to the person who accepted an invitation: from now on it is his.
 pub(crate) async fn take_over(
-    cx: &Cx,
-    tx: &mut Tx,
+    tx: &mut Change,
     row: &UserRow,
     invitation: &Invitation,
     password_hash: &str,
 ) -> Result<UserId, Failure> {
-    check_inviter(cx, tx, row, invitation).await?;
+    check_inviter(tx, row, invitation).await?;
     users::set_email(tx, row.account, &invitation.email).await?;
     users::set_password(tx, row.account, password_hash).await?;
     Ok(row.account)
@@ -120,19 +119,13 @@ pub(crate) async fn take_over(
 
 /// Puts the account that somebody has in the place of the one that waited for him. The id that the directory
 /// knows stays.
-pub(crate) async fn merge(
-    cx: &Cx,
-    tx: &mut Tx,
-    row: UserRow,
-    user: UserId,
-    invitation: &Invitation,
-) -> Result<(), Failure> {
-    check_inviter(cx, tx, &row, invitation).await?;
-    put_in_place(cx, tx, invitation.org, row, user).await
+pub(crate) async fn merge(tx: &mut Change, row: UserRow, user: UserId, invitation: &Invitation) -> Result<(), Failure> {
+    check_inviter(tx, &row, invitation).await?;
+    put_in_place(tx, invitation.org, row, user).await
 }
 
 /// The same without an invitation, for who came in another way.
-pub(crate) async fn put_in_place(cx: &Cx, tx: &mut Tx, org: OrgId, row: UserRow, user: UserId) -> Result<(), Failure> {
+pub(crate) async fn put_in_place(tx: &mut Change, org: OrgId, row: UserRow, user: UserId) -> Result<(), Failure> {
     let waited = row.account;
     if scim::user_of(tx, org, user).await?.is_some() {
         return Ok(()); // The directory knows him by another address.
@@ -141,12 +134,12 @@ pub(crate) async fn put_in_place(cx: &Cx, tx: &mut Tx, org: OrgId, row: UserRow,
         groups::remove_member(tx, group.id, waited).await?;
         groups::add_member(tx, group.id, user, &source).await?;
         for held in bindings::of_group(tx, group.id).await? {
-            admins::note_first(tx, held.scope, cx.now_us()).await?;
+            admins::note_first(tx, held.scope).await?;
         }
     }
     memberships::delete(tx, waited, org).await?;
     scim::put_user(tx, org, &UserRow { account: user, ..row }).await?;
     let detail = serde_json::json!({ "account": user });
-    audit::note(cx, tx, org, "scim.link", &waited.to_string(), detail).await?;
-    people::shut(cx, tx, waited).await
+    tx.note(org, "scim.link", &waited.to_string(), detail).await?;
+    people::shut(tx, waited).await
 }

@@ -2,8 +2,9 @@
 
 use super::joining::{Account, claims, find, is_managed};
 use super::{Asked, Directory, Refused, failed, taken, unknown};
+use crate::authority::Change;
 use crate::failure::Failure;
-use crate::{admins, people};
+use crate::people;
 use base::UserId;
 use identity::scim::{
     Attribute, Filter, NewUser, Reference, ScimError, User, UserChange, list_response, read_user_patch,
@@ -134,12 +135,12 @@ impl Directory {
             let row = self.row(&mut tx, id).await?;
             if row.suspended.contains("account") {
                 // What the directory closed it does not leave closed: he belongs to others now, or to nobody.
-                people::set_suspended_in(&self.cx, &mut tx, row.account, false).await?;
+                people::set_suspended_in(&mut tx, row.account, false).await?;
             }
-            people::take_out(&self.cx, &mut tx, self.org, row.account).await?;
+            people::take_out(&mut tx, self.org, row.account).await?;
             let account = users::get(&mut tx, row.account).await?;
             if account.email.is_empty() && memberships::of_user(&mut tx, row.account).await?.is_empty() {
-                people::shut(&self.cx, &mut tx, row.account).await?; // Nobody ever took it over.
+                people::shut(&mut tx, row.account).await?; // Nobody ever took it over.
             }
             self.commit(tx).await
         };
@@ -175,14 +176,14 @@ impl Directory {
     }
 
     /// The account behind a new user, a member of the organisation from now on.
-    async fn account_for(&self, tx: &mut Tx, new: &NewUser) -> Result<UserId, Refused> {
+    async fn account_for(&self, tx: &mut Change, new: &NewUser) -> Result<UserId, Refused> {
         match find(tx, self.org, address(new)).await? {
             Account::Known(user) => {
                 if scim::user_of(tx, self.org, user.id).await?.is_some() {
                     return Err(taken("emails", &user.email));
                 }
                 if memberships::get(tx, user.id, self.org).await?.is_none() {
-                    people::join(&self.cx, tx, user.id, self.org, "scim").await?;
+                    people::join(tx, user.id, self.org, "scim").await?;
                 }
                 Ok(user.id)
             }
@@ -191,7 +192,7 @@ impl Directory {
                 let email = email.unwrap_or_default();
                 let user = users::User::person(id, self.org, &email, &name, String::new(), self.cx.now_us());
                 people::insert(tx, &user).await?;
-                people::join(&self.cx, tx, id, self.org, "scim").await?;
+                people::join(tx, id, self.org, "scim").await?;
                 Ok(id)
             }
         }
@@ -200,7 +201,7 @@ impl Directory {
     /// Writes what the directory wants of a user, and gives it back as it is now.
     async fn write_user(
         &self,
-        tx: &mut Tx,
+        tx: &mut Change,
         mut row: UserRow,
         wanted: User,
         active: Option<bool>,
@@ -230,7 +231,7 @@ impl Directory {
 
     /// Lets the account follow the directory in name and address, if it is the directory's to change. The
     /// address only within the domains that the organisation has proved.
-    async fn follow(&self, tx: &mut Tx, row: &UserRow, wanted: &User, email: &str) -> Result<(), Refused> {
+    async fn follow(&self, tx: &mut Change, row: &UserRow, wanted: &User, email: &str) -> Result<(), Refused> {
         let account = users::get(tx, row.account).await?;
         if !is_managed(tx, self.org, account.id).await? {
             return Ok(());
@@ -256,7 +257,7 @@ impl Directory {
 
     /// Suspends or resumes: the membership, and the account if it belongs nowhere else. What somebody else
     /// suspended stays so.
-    async fn set_active(&self, tx: &mut Tx, row: &mut UserRow, active: bool) -> Result<(), Refused> {
+    async fn set_active(&self, tx: &mut Change, row: &mut UserRow, active: bool) -> Result<(), Refused> {
         let user = row.account;
         let account = users::get(tx, user).await?;
         let membership = memberships::get(tx, user, self.org).await?.ok_or_else(|| unknown("user"))?;
@@ -267,12 +268,10 @@ impl Directory {
         if membership.state != "active" && !whole {
             return Ok(());
         }
-        let places = admins::places_of(tx, user).await?;
         memberships::set_state(tx, user, self.org, "suspended").await?;
-        admins::check_all(tx, &places, self.cx.now_us()).await?;
         sessions::delete_of(tx, user).await?;
         if whole {
-            people::set_suspended_in(&self.cx, tx, user, true).await?;
+            people::set_suspended_in(tx, user, true).await?;
         }
         let before = std::mem::take(&mut row.suspended);
         let ours = [("membership", membership.state == "active"), ("account", whole)];
@@ -281,7 +280,7 @@ impl Directory {
         self.note(tx, "membership.suspend", &user.to_string(), json!({ "account": whole })).await
     }
 
-    async fn resume(&self, tx: &mut Tx, row: &mut UserRow, account: &str) -> Result<(), Refused> {
+    async fn resume(&self, tx: &mut Change, row: &mut UserRow, account: &str) -> Result<(), Refused> {
         if row.suspended.is_empty() {
             return Ok(());
         }
@@ -289,7 +288,7 @@ impl Directory {
             memberships::set_state(tx, row.account, self.org, "active").await?;
         }
         if account == "suspended" && row.suspended.contains("account") {
-            people::set_suspended_in(&self.cx, tx, row.account, false).await?;
+            people::set_suspended_in(tx, row.account, false).await?;
         }
         row.suspended.clear();
         self.note(tx, "membership.resume", &row.account.to_string(), json!({})).await

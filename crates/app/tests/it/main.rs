@@ -626,7 +626,7 @@ async fn heads_and_members(bench: Bench) {
     );
     // A member makes keys for himself only.
     assert!(keys::create(&member, bench.red, member_id, "mine").await.is_ok());
-    assert_eq!(keys::create(&member, bench.red, head.user().unwrap(), "his").await.unwrap_err().kind, Kind::Forbidden);
+    assert_eq!(keys::create(&member, bench.red, head.user(), "his").await.unwrap_err().kind, Kind::Forbidden);
     assert_eq!(keys::create(&member, bench.blue, member_id, "there").await.unwrap_err().kind, Kind::NotFound);
 }
 
@@ -636,8 +636,11 @@ async fn keys_die_with_the_role(bench: Bench) {
     let holder = s3_session::key_holder(&bench.app, &key.key_id).await.unwrap().unwrap();
     assert_eq!((holder.org, holder.user, holder.secret.as_str()), (bench.red, user, secret.as_str()));
     // A head's key that is charged to a child dies with his role above it.
-    let (_, head) = bench.person(bench.customer, "head", Builtin::DepartmentHead).await;
-    let (below, _) = keys::create(&bench.cx, bench.blue, head, "child").await.unwrap();
+    let (head_cx, head) = bench.person(bench.customer, "head", Builtin::DepartmentHead).await;
+    // Nobody but the head makes one there: the head belongs above.
+    let refused = keys::create(&bench.cx, bench.blue, head, "child").await.unwrap_err();
+    assert_eq!(refused.kind, Kind::NotFound);
+    let (below, _) = keys::create(&head_cx, bench.blue, head, "child").await.unwrap();
     assert!(s3_session::key_holder(&bench.app, &below.key_id).await.unwrap().is_some());
     people::remove(&bench.cx, bench.customer, head).await.unwrap();
     assert!(s3_session::key_holder(&bench.app, &below.key_id).await.unwrap().is_none());
@@ -649,7 +652,7 @@ async fn keys_die_with_the_role(bench: Bench) {
 
 async fn the_last_admin_stays(bench: Bench) {
     let root = bench.cx.realm.root();
-    let admin = bench.cx.user().unwrap();
+    let admin = bench.cx.user();
     assert_eq!(people::remove(&bench.cx, root, admin).await.unwrap_err().kind, Kind::Conflict);
     let (_, second) = bench.person(root, "second", Builtin::OrganizationAdmin).await;
     // Two admins remove each other at once: one of them stays.

@@ -136,7 +136,7 @@ async fn a_group_change_keeps_the_last_admin(bench: Bench) {
     bench.admin_group(bench.red, group.parse().unwrap()).await;
     directory.patch_group(&group, &members("add", &[&linked])).await.unwrap();
     let actor = app::sign_in::actor_now(&bench.app, bench.cx.realm, ann).await.unwrap();
-    let by_group = Cx { actor: Some(actor), ..bench.cx.clone() };
+    let by_group = Cx { actor, ..bench.cx.clone() };
     assert!(by_group.may(Action::PolicyBind, bench.red).await, "the group gives it");
     assert_eq!(told(directory.patch_group(&group, &members("Remove", &[&linked])).await), KEPT);
     assert_eq!(told(directory.patch_group(&group, &members("replace", &[])).await), KEPT);

@@ -13,7 +13,7 @@ use app::sign_in::{
     Begun, Proof, begin, finish_with_code, finish_with_passkey, prove, sign_in_by_passkey, sign_in_with,
 };
 use app::sso::{self, Finished};
-use app::{Origin, groups, resets};
+use app::{Operator, Origin, groups, resets};
 use base::GroupId;
 use bytes::Bytes;
 use ciborium::Value as Cbor;
@@ -43,7 +43,7 @@ impl Bench {
 
     async fn mfa(&self, org: OrgId, policy: MfaPolicy) {
         let change = OrgChange { mfa_policy: Some(policy), ..OrgChange::default() };
-        orgs::update(&Cx::system(self.app.clone(), self.cx.realm), org, change).await.unwrap();
+        orgs::update(&self.boss().await, org, change).await.unwrap();
     }
 
     /// Ann, a member of Red, freshly signed in.
@@ -87,7 +87,7 @@ impl Bench {
 
     async fn audited(&self, org: OrgId, action: &str) -> usize {
         let filter = AuditFilter { action: action.into(), ..AuditFilter::default() };
-        let cx = Cx::system(self.app.clone(), self.cx.realm);
+        let cx = self.boss().await;
         audit::list(&cx, org, 0, &filter, 100).await.unwrap().len()
     }
 }
@@ -460,7 +460,7 @@ async fn a_link_is_made_by_who_could_be_the_person(bench: Bench) {
     people::add_member(&bench.admin().await, bench.red, boss, PolicyRef::Builtin(Builtin::Member)).await.unwrap();
     let kind = async |cx: &Cx, user| resets::begin(cx, user).await.map(drop).unwrap_err().kind;
     assert_eq!(kind(&head, boss).await, Kind::Forbidden, "he belongs to the customer too");
-    assert_eq!(kind(&head, bench.cx.user().unwrap()).await, Kind::NotFound);
+    assert_eq!(kind(&head, bench.cx.user()).await, Kind::NotFound);
     assert_eq!(kind(&member, head_id).await, Kind::NotFound, "who may not see people learns nothing");
     assert_eq!(kind(&head, head_id).await, Kind::Conflict, "one's own is changed on one's own page");
     let service = tokens::create_service(&head, bench.red, "Exporter", "").await.unwrap().id;
@@ -498,9 +498,8 @@ async fn the_operator_brings_everybody_back_in(bench: Bench) {
     people::add(&foreign, foreign.realm.root(), "admin@example.com", "A", PolicyRef::ADMIN, Some(PASSWORD))
         .await
         .unwrap();
-    let store = Store::open(&bench.url).await.unwrap();
-    let world = bench.world.as_ref();
-    let make = async |email: &str, home| resets::begin_by_operator(&store, world, email, home).await;
+    let operator = Operator::at(Store::open(&bench.url).await.unwrap(), bench.world.clone());
+    let make = async |email: &str, home| resets::begin_by_operator(&operator, email, home).await;
     let both = make("admin@example.com", None).await.unwrap_err();
     assert!(both.kind == Kind::Conflict && both.text.contains(&bench.cx.realm.root().to_string()), "{both}");
     assert_eq!(make("nobody@example.com", None).await.unwrap_err().kind, Kind::NotFound);
@@ -642,11 +641,11 @@ impl Bench {
         let actor = app::sign_in::actor_now(&self.app, self.cx.realm, user).await.unwrap();
         let now_us = self.world_now();
         let context = Context { now_us, proved_us: Some(now_us), ..Context::default() };
-        Cx { app: self.app.clone(), actor: Some(actor), realm: self.cx.realm, context, origin: Origin::default() }
+        Cx { app: self.app.clone(), actor, realm: self.cx.realm, context, origin: Origin::default() }
     }
 
     async fn boss(&self) -> Cx {
-        self.fresh(self.cx.user().unwrap()).await
+        self.fresh(self.cx.user()).await
     }
 
     /// The customer's provider, whose domain is example.com.
@@ -834,8 +833,8 @@ async fn t53_a_domain_is_claimed_once(bench: Bench) {
     assert!(domains::claim(&cx, bench.red, "squat.example").await.is_ok());
     assert!(domains::claim(&cx, bench.red, "example.com").await.is_err());
     // The operator may know better than DNS. Trees do not know each other: he says which one he means.
-    let store = Store::open(&bench.url).await.unwrap();
-    let vouch = async |domain: &str, org| domains::verify_by_operator(&store, bench.world_now(), domain, org).await;
+    let operator = Operator::at(Store::open(&bench.url).await.unwrap(), bench.world.clone());
+    let vouch = async |domain: &str, org| domains::verify_by_operator(&operator, domain, org).await;
     assert!(vouch("squat.example", None).await.unwrap().verified_us.is_some());
     assert_eq!(vouch("nobodys.example", None).await.unwrap_err().kind, Kind::NotFound);
     let both = vouch("example.com", None).await.unwrap_err();
@@ -1175,7 +1174,7 @@ async fn enforced_sign_in_leaves_a_way_back(bench: Bench) {
     let below = idps::set_emergency(&boss, bench.customer, ann, true).await.unwrap_err();
     assert_eq!(below.field, "org", "{}", below.text);
     assert_eq!(idps::set_emergency(&boss, root, ann, true).await.unwrap_err().kind, Kind::Conflict, "a member is none");
-    let admin = bench.cx.user().unwrap();
+    let admin = bench.cx.user();
     let bare = idps::set_emergency(&boss, root, admin, true).await.unwrap_err();
     assert!(bare.text.contains("a second factor"), "{}", bare.text);
     let (secret, signed_in) = sign_in(&bench.app, "admin@example.com", PASSWORD).await.unwrap();

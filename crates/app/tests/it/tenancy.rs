@@ -25,7 +25,7 @@ impl Bench {
 
     /// The provider's admin, who has just proved who he is.
     pub(super) async fn admin(&self) -> Cx {
-        self.as_user(self.cx.user().unwrap()).await
+        self.as_user(self.cx.user()).await
     }
 
     /// A context with what `user` holds at this moment.
@@ -64,7 +64,7 @@ async fn cx_for(app: &Arc<App>, like: &Cx, user: UserId) -> Cx {
     let actor = app::sign_in::actor_now(app, like.realm, user).await.unwrap();
     let now_us = app.world().now_us();
     let context = Context { now_us, proved_us: Some(now_us), ..Context::default() };
-    Cx { app: app.clone(), actor: Some(actor), realm: like.realm, context, origin: Origin::default() }
+    Cx { app: app.clone(), actor, realm: like.realm, context, origin: Origin::default() }
 }
 
 fn document(json: &str) -> Document {
@@ -681,7 +681,7 @@ async fn t49_giving_what_wants_a_fresh_proof_wants_one(bench: Bench) {
     people::add_member(&cx, bench.blue, ann, auditor).await.unwrap();
     groups::add_member(&cx, bench.customer, readers, ann).await.unwrap();
     // Proved once more, it is done.
-    let cx = bench.as_user(cx.user().unwrap()).await;
+    let cx = bench.as_user(cx.user()).await;
     groups::add_member(&cx, bench.customer, admins, ann).await.unwrap();
     people::invite(&cx, bench.customer, "x@example.com", admin, all).await.unwrap();
 }
@@ -830,7 +830,7 @@ async fn t61_a_child_sees_what_was_done_in_it(bench: Bench) {
     let cx = bench.as_user(auditor).await;
     let seen = audit::list(&cx, bench.red, 0, &AuditFilter::default(), 100).await.unwrap();
     let by_root = seen.iter().find(|event| event.action == "org.update").unwrap();
-    assert_eq!(by_root.actor, bench.cx.user().unwrap().to_string());
+    assert_eq!(by_root.actor, bench.cx.user().to_string());
     assert!(by_root.path.ends_with(&format!("{}/", bench.red)));
     assert!(seen.iter().all(|event| event.org == bench.red), "nothing of what happened above");
     assert_eq!(audit::list(&cx, bench.customer, 0, &AuditFilter::default(), 9).await.unwrap_err().kind, Kind::NotFound);
@@ -975,7 +975,7 @@ async fn t64_lists_are_the_decision(bench: Bench) {
         let cx = bench.as_user(user).await;
         let listed = orgs::reached(&cx, Action::UsageRead, "", 1_000).await.unwrap();
         for place in &places {
-            let answer = decide(cx.actor.as_ref().unwrap(), &Ask::of(Action::UsageRead), place, &cx.context);
+            let answer = decide(&cx.actor, &Ask::of(Action::UsageRead), place, &cx.context);
             assert_eq!(answer.is_ok(), listed.contains(&place.org()), "{user} {}", place.org());
             pairs += 1;
             allowed += usize::from(answer.is_ok());

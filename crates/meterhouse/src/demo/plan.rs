@@ -149,7 +149,10 @@ pub(super) async fn plant(app: &Arc<App>, stores: [&S3Store; 2], month: &str) ->
         admin_name: "Nora North".to_owned(),
         admin_password: password.clone(),
     };
-    let (cx, _) = create(app, new).await?;
+    create(app, new).await?;
+    let client = app::sign_in::Client::default();
+    let (_, admin) = app::sign_in::sign_in(app, ADMIN, &password, &client).await?;
+    let cx = admin.cx;
     let root = cx.realm.root();
     let mut builder = Builder { cx: cx.clone(), people: Vec::new() };
     let acme =

@@ -107,7 +107,7 @@ impl Change {
         let Some(key) = &self.key else {
             return Ok(answer(status, serde_json::to_string(&work.await?)?));
         };
-        let _running = Running::begin(format!("{} {key}", self.cx().user()?))?;
+        let _running = Running::begin(format!("{} {key}", self.cx().user()))?;
         let request_hash = self.request_hash();
         if let Some((status, body)) = idempotency::replay(self.cx(), key, &request_hash).await? {
             let mut response = answer(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), body);

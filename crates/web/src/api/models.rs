@@ -376,27 +376,29 @@ pub(super) struct Mapping {
     pub(super) bucket: String,
     /// Folder in it; empty for the whole bucket.
     pub(super) folder: String,
-    pub(super) account: String,
+    /// The S3 account behind it; hidden below the organisation that owns the account, like the two after it.
+    pub(super) account: Option<String>,
     /// Bucket there.
-    pub(super) real_bucket: String,
+    pub(super) real_bucket: Option<String>,
     /// Prefix there; empty for the whole bucket.
-    pub(super) prefix: String,
+    pub(super) prefix: Option<String>,
     /// `write` or `read`.
     pub(super) access: String,
     pub(super) created_at: String,
 }
 
-impl From<rows::Mapping> for Mapping {
-    fn from(row: rows::Mapping) -> Self {
+impl From<app::sources::Shown> for Mapping {
+    fn from(row: app::sources::Shown) -> Self {
+        let behind = row.behind;
         Self {
             id: row.id.to_string(),
             org: row.org.to_string(),
             user: row.user.map(|user| user.to_string()),
             bucket: row.virtual_bucket,
             folder: row.folder,
-            account: row.account.to_string(),
-            real_bucket: row.real_bucket,
-            prefix: row.prefix,
+            account: behind.as_ref().map(|behind| behind.account.to_string()),
+            real_bucket: behind.as_ref().map(|behind| behind.real_bucket.clone()),
+            prefix: behind.map(|behind| behind.prefix),
             access: row.access,
             created_at: format_instant(row.created_us),
         }

@@ -132,7 +132,7 @@ pub(super) async fn create_key(Path(org): Path<String>, change: Change) -> Resul
     let body: NewKey = change.json()?;
     let user: UserId = match &body.user {
         Some(text) => parsed("user", text)?,
-        None => change.cx().user()?,
+        None => change.cx().user(),
     };
     let work = async {
         let (row, secret) = keys::create(change.cx(), org, user, &body.name).await?;

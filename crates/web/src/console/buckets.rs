@@ -7,8 +7,8 @@ use super::frame::{
 use super::sources::linkable;
 use crate::Web;
 use crate::auth::Visitor;
-use app::rows::{Account, Mapping, Org};
-use app::sources::{self, NewMapping};
+use app::rows::{Account, Org};
+use app::sources::{self, NewMapping, Shown};
 use app::{Failure, orgs};
 use askama::Template;
 use axum::Router;
@@ -112,18 +112,26 @@ fn user_choices(org: &Org, users: &BTreeMap<String, String>, chosen: &str) -> Ve
 }
 
 fn mapping_row(
-    mapping: &Mapping,
+    mapping: &Shown,
     users: &BTreeMap<String, String>,
     names: &BTreeMap<OrgId, String>,
     accounts: &[Account],
 ) -> MappingRow {
-    let account = accounts.iter().find(|account| account.id == mapping.account);
+    let hidden = || "kept by the organisation above".to_owned();
+    let account = |id: base::AccountId| {
+        let known = accounts.iter().find(|account| account.id == id);
+        known.map_or_else(|| id.to_string(), |account| account.name.clone())
+    };
     MappingRow {
         seen: format!("{}/{}", mapping.virtual_bucket, mapping.folder),
         who: mapping.user.map_or_else(|| "everybody".to_owned(), |user| name_of(users, &user.to_string())),
         org: names.get(&mapping.org).cloned().unwrap_or_else(|| mapping.org.to_string()),
-        account: account.map_or_else(|| mapping.account.to_string(), |account| account.name.clone()),
-        real: format!("{}/{}", mapping.real_bucket, mapping.prefix),
+        account: mapping.behind.as_ref().map_or_else(hidden, |behind| account(behind.account)),
+        real: mapping
+            .behind
+            .as_ref()
+            .map(|behind| format!("{}/{}", behind.real_bucket, behind.prefix))
+            .unwrap_or_default(),
         access: if mapping.access == "write" { "read and write" } else { "read only" },
         // A row is removed where it was made.
         remove_href: format!("/o/{}/buckets/{}/remove", mapping.org, mapping.id),
@@ -142,7 +150,7 @@ async fn map(visitor: Visitor, Path(org): Path<String>, Form(form): Form<Mapping
     }
 }
 
-async fn add(visitor: &Visitor, org: OrgId, form: &MappingForm) -> Result<Mapping, Failure> {
+async fn add(visitor: &Visitor, org: OrgId, form: &MappingForm) -> Result<Shown, Failure> {
     let new = NewMapping {
         user: user(&form.user)?,
         virtual_bucket: form.bucket.trim().to_owned(),

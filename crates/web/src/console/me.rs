@@ -136,7 +136,7 @@ async fn my_usage(cx: &Cx, mine: &[Mine]) -> Result<(Vec<FigureRow>, Vec<String>
     let mut basis = Vec::new();
     for Mine { org, .. } in mine {
         let mut asked = question("");
-        asked.user = Some(cx.user()?);
+        asked.user = Some(cx.user());
         asked.by.dimensions = true;
         let usage = app::usage::ask(cx, org.id, asked).await?;
         if basis.is_empty() {
@@ -188,7 +188,7 @@ async fn create_key(State(web): State<Web>, visitor: Visitor, Form(form): Form<K
     visitor.check_csrf(&form.csrf)?;
     let org: OrgId = parse(&form.org, "organisation")?;
     let cx = &visitor.0.cx;
-    match keys::create(cx, org, cx.user()?, &form.name).await {
+    match keys::create(cx, org, cx.user(), &form.name).await {
         Ok((key, secret)) => {
             let names = names(cx, &orgs::mine(cx).await?, std::slice::from_ref(&key)).await;
             let org_name = names.get(&org).cloned().unwrap_or_else(|| org.to_string());

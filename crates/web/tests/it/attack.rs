@@ -3,8 +3,8 @@
 use crate::bench::{Bench, PASSWORD, Reply, api};
 use crate::planted::{Person, Place, Planted};
 use crate::routes::{self, Route};
+use app::audit;
 use app::rows::AuditFilter;
-use app::{Cx, audit};
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, StatusCode, header};
 use base::World;
@@ -40,7 +40,7 @@ fn find<'a>(planted: &'a Planted, role: &str) -> &'a Person {
 }
 
 async fn done(planted: &Planted) -> Option<i64> {
-    let cx = Cx::system(planted.bench().app.clone(), planted.roots[0]);
+    let cx = crate::bench::as_root(&planted.bench().app, planted.roots[0]);
     let filter = AuditFilter { outcome: "allow".to_owned(), ..AuditFilter::default() };
     audit::list(&cx, cx.realm.root(), 0, &filter, 1).await.unwrap().first().map(|event| event.seq)
 }

@@ -1,5 +1,6 @@
 //! An application on SQLite in a folder, and its router.
 
+use access::{Actor, Binding, Builtin, Context, Identity, Propagate, UserKind};
 use app::realms::{NewRealm, create};
 use app::sign_in::{Client, SignedIn};
 use app::tokens::{self, NewToken};
@@ -7,7 +8,7 @@ use app::{App, Cx};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
-use base::{Currency, Zone};
+use base::{Currency, RealmId, UserId, Zone};
 use lake::Lake;
 use std::path::Path;
 use std::sync::Arc;
@@ -113,4 +114,20 @@ pub fn api(method: &str, target: &str, token: Option<&str>, body: &str) -> Reque
         request = request.header(header::CONTENT_TYPE, "application/json");
     }
     request.body(Body::from(body.to_owned())).unwrap()
+}
+
+/// Somebody who holds everything at a tree's root: for tests that look at the whole of it.
+pub fn as_root(app: &Arc<App>, realm: RealmId) -> Cx {
+    let now_us = app.world().now_us();
+    let identity = Identity {
+        realm,
+        user: UserId(1),
+        kind: UserKind::Human,
+        email: "root@example.com".to_owned(),
+        name: "Root".to_owned(),
+    };
+    let admin = Binding::builtin(Builtin::OrganizationAdmin, realm.root(), Propagate::Subtree);
+    let actor = Actor::new(identity, vec![realm.root()], vec![admin]);
+    let context = Context { now_us, proved_us: Some(now_us), ..Context::default() };
+    Cx { app: app.clone(), actor: Arc::new(actor), realm, context, origin: app::Origin::default() }
 }

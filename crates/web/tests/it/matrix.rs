@@ -6,7 +6,7 @@ use crate::bench::Reply;
 use crate::planted::{PLACES, Person, Planted, ROLES};
 use crate::routes::{self, Route};
 use app::rows::{AuditFilter, PeopleQuestion};
-use app::{Cx, audit, bills, cloud_links, events, groups, keys, orgs, people, policies, prices, sources, tokens};
+use app::{audit, bills, cloud_links, events, groups, keys, orgs, people, policies, prices, sources, tokens};
 use axum::http::StatusCode;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -74,7 +74,7 @@ fn written(answers: &Answers) -> String {
 async fn state(planted: &Planted) -> String {
     let mut text = String::new();
     for realm in &planted.roots {
-        let cx = Cx::system(planted.bench().app.clone(), *realm);
+        let cx = crate::bench::as_root(&planted.bench().app, *realm);
         let done = AuditFilter { outcome: "allow".to_owned(), ..AuditFilter::default() };
         let newest = audit::list(&cx, realm.root(), 0, &done, 1).await.unwrap();
         let _ = writeln!(text, "{:?}", newest.first().map(|event| event.seq));
@@ -202,6 +202,7 @@ POST /o/{org}/identity/domains
 POST /o/{org}/identity/domains/{domain}/release
 POST /o/{org}/identity/domains/{domain}/verify
 POST /o/{org}/identity/provider
+POST /o/{org}/keys
 POST /o/{org}/move
 POST /o/{org}/people/{user}/policies
 POST /o/{org}/people/{user}/policies/{binding}/take
@@ -218,6 +219,7 @@ POST /v1/orgs/{org}/domains
 POST /v1/orgs/{org}/domains/{domain}/verify
 POST /v1/orgs/{org}/guard-rails
 POST /v1/orgs/{org}/idp/test
+POST /v1/orgs/{org}/keys
 POST /v1/orgs/{org}/move
 POST /v1/orgs/{org}/policies
 POST /v1/orgs/{org}/scim-tokens
