@@ -15,6 +15,7 @@ use std::path::Path;
 const DUCKLAKE_SQL: &str = include_str!("../sql/ducklake.sql");
 const LAKE_SQL: &str = include_str!("../sql/lake.sql");
 const LAKE_2_SQL: &str = include_str!("../sql/lake_2.sql");
+const LAKE_3_SQL: &str = include_str!("../sql/lake_3.sql");
 
 /// The one table of the catalog.
 const TABLE_ID: i64 = 1;
@@ -49,6 +50,10 @@ async fn migrate_with(pool: &AnyPool, engine: Engine, files: &Path, now_us: i64)
             tx.execute(POSTGRES_LOCKS).await?;
         }
         tx.execute("insert into lake_version (version) values (2)").await?;
+    }
+    if !done.contains(&3) {
+        run(&mut tx, engine, LAKE_3_SQL).await?;
+        tx.execute("insert into lake_version (version) values (3)").await?;
     }
     tx.commit().await?;
     Ok(())
@@ -288,8 +293,8 @@ async fn insert_file(
             .await?;
     }
     let sql =
-        "insert into lake_file (data_file_id, realm_min, realm_max, start_min_us, start_max_us, batch_min, batch_max)
-               values ($1, $2, $3, $4, $5, $6, $7)";
+        "insert into lake_file (data_file_id, realm_min, realm_max, start_min_us, start_max_us, batch_min, batch_max, hash)
+               values ($1, $2, $3, $4, $5, $6, $7, $8)";
     sqlx::query(sql)
         .bind(file_id)
         .bind(file.realm_min.clone())
@@ -298,6 +303,7 @@ async fn insert_file(
         .bind(file.start_max_us)
         .bind(file.batch_min)
         .bind(file.batch_max)
+        .bind(file.hash.clone())
         .execute(&mut **tx)
         .await?;
     Ok(())
@@ -316,13 +322,15 @@ pub(crate) struct LiveFile {
     pub(crate) start_max_us: i64,
     pub(crate) batch_min: i64,
     pub(crate) batch_max: i64,
+    /// BLAKE3 of the whole file; empty when it is not known yet.
+    pub(crate) hash: String,
 }
 
 /// The files that are live now.
 pub(crate) async fn live_files(pool: &AnyPool) -> Result<Vec<LiveFile>, LakeError> {
     let sql =
         "select d.data_file_id, d.path, d.record_count, d.file_size_bytes, f.realm_min, f.realm_max, f.start_min_us,
-                      f.start_max_us, f.batch_min, f.batch_max
+                      f.start_max_us, f.batch_min, f.batch_max, f.hash
                  from ducklake_data_file d
                  join lake_file f on f.data_file_id = d.data_file_id
                 where d.table_id = 1 and d.end_snapshot is null
@@ -341,6 +349,7 @@ pub(crate) async fn live_files(pool: &AnyPool) -> Result<Vec<LiveFile>, LakeErro
                 start_max_us: row.try_get("start_max_us")?,
                 batch_min: row.try_get("batch_min")?,
                 batch_max: row.try_get("batch_max")?,
+                hash: row.try_get("hash")?,
             })
         })
         .collect()
@@ -375,4 +384,22 @@ pub(crate) async fn forget_retired(
         sqlx::query(sql).bind(oldest_kept).execute(&mut **tx).await?;
     }
     Ok(paths)
+}
+
+/// Every path that the catalog knows, retired files included.
+pub(crate) async fn known_paths(pool: &AnyPool) -> Result<std::collections::BTreeSet<String>, LakeError> {
+    let sql = "select path from ducklake_data_file where table_id = 1";
+    Ok(sqlx::query_scalar::<_, String>(sql).fetch_all(pool).await?.into_iter().collect())
+}
+
+/// Notes how far the inbox was seen to reach.
+pub(crate) async fn note_inbox(pool: &AnyPool, newest: i64) -> Result<(), LakeError> {
+    let sql = "update lake_state set inbox_seq = $1 where one = 1 and inbox_seq < $1";
+    sqlx::query(sql).bind(newest).execute(pool).await?;
+    Ok(())
+}
+
+/// How far the inbox was seen to reach before.
+pub(crate) async fn inbox_seq(pool: &AnyPool) -> Result<i64, LakeError> {
+    Ok(sqlx::query_scalar("select inbox_seq from lake_state where one = 1").fetch_one(pool).await?)
 }

@@ -11,7 +11,7 @@ use arrow_row::{OwnedRow, RowConverter, Rows, SortField};
 use arrow_select::interleave::interleave_record_batch;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::path::Path;
 
 /// Files of a month below this size are merged ...
@@ -36,31 +36,60 @@ pub struct Compacted {
 }
 
 impl Lake {
-    /// Merges small files, month by month, until no month has too many of them.
+    /// Merges small files, month by month, until no month has too many of them. Damaged files are left alone, and
+    /// each month stands by itself.
     ///
     /// # Errors
-    /// [`LakeError`]; a merge whose rows or sums differ is thrown away.
+    /// [`LakeError`] of a month that failed; a merge whose rows or sums differ is thrown away.
     pub async fn compact(&self) -> Result<Compacted, LakeError> {
-        let mut done = Compacted::default();
+        let _one = self.inner.compacting.lock().await;
+        let (mut done, mut failed) = (Compacted::default(), None);
+        let mut months = BTreeSet::new();
         loop {
-            let _one = self.inner.sealing.lock().await;
-            let files = live_files(&self.inner.catalog).await?;
-            let Some(inputs) = crowded_month(files) else { return Ok(done) };
-            let table = self.inner.table_folder();
-            let ids: Vec<u128> = (0..64).map(|_| self.inner.world.fresh_id()).collect();
-            let merge_inputs = inputs.clone();
-            let merge_table = table.clone();
-            let work = move || merge(&merge_table, &merge_inputs, &ids);
-            let written = tokio::task::spawn_blocking(work).await.map_err(|_| LakeError::Closed)??;
-            let retired: Vec<i64> = inputs.iter().map(|file| file.file_id).collect();
-            let mut tx = self.inner.begin_write().await?;
-            catalog::next_batch(&mut tx).await?; // The lock; the number itself stays unused.
-            catalog::commit_files(&mut tx, &written, &retired, self.inner.world.now_us()).await?;
-            tx.commit().await?;
-            done.files_in += inputs.len() as u64;
-            done.files_out += written.len() as u64;
-            done.rows += written.iter().map(|file| file.rows.unsigned_abs()).sum::<u64>();
+            let mut files = live_files(&self.inner.catalog).await?;
+            files.retain(|file| !self.inner.verified.is_damaged(file) && !months.contains(month_of(file)));
+            let Some(inputs) = crowded_month(files) else { break };
+            match self.merge_month(&inputs).await {
+                Ok(merged) => {
+                    done.files_in += merged.files_in;
+                    done.files_out += merged.files_out;
+                    done.rows += merged.rows;
+                }
+                // What is damaged is left out from now on; the other files of its month are merged.
+                Err(LakeError::Damaged { .. }) => {}
+                Err(error) if error.is_passing() => return Err(error),
+                Err(error) => {
+                    tracing::error!(month = month_of(&inputs[0]), %error, "a month cannot be compacted");
+                    months.insert(month_of(&inputs[0]).to_owned());
+                    failed = Some(error);
+                }
+            }
         }
+        failed.map_or(Ok(done), Err)
+    }
+
+    /// Merges files. Sealing goes on meanwhile: only the exchange in the catalog waits for its turn.
+    async fn merge_month(&self, inputs: &[LiveFile]) -> Result<Compacted, LakeError> {
+        let ids: Vec<u128> = (0..64).map(|_| self.inner.world.fresh_id()).collect();
+        let (table, inner, files) = (self.inner.table_folder(), self.inner.clone(), inputs.to_vec());
+        let work = move || {
+            for file in &files {
+                inner.verified.check(&table, file)?;
+            }
+            merge(&table, &files, &ids)
+        };
+        let written = tokio::task::spawn_blocking(work).await.map_err(|_| LakeError::Closed)??;
+        let retired: Vec<i64> = inputs.iter().map(|file| file.file_id).collect();
+        let _one = self.inner.sealing.lock().await;
+        let mut tx = self.inner.begin_write().await?;
+        catalog::next_batch(&mut tx).await?; // The lock; the number itself stays unused.
+        catalog::commit_files(&mut tx, &written, &retired, self.inner.world.now_us()).await?;
+        tx.commit().await?;
+        Ok(Compacted {
+            files_in: inputs.len() as u64,
+            files_out: written.len() as u64,
+            rows: written.iter().map(|file| file.rows.unsigned_abs()).sum::<u64>(),
+        })
     }
 }
 
@@ -85,10 +114,15 @@ impl Lake {
     }
 }
 
+/// The folder of a file: one for each month.
+fn month_of(file: &LiveFile) -> &str {
+    file.path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
 fn crowded_month(files: Vec<LiveFile>) -> Option<Vec<LiveFile>> {
     let mut months: BTreeMap<String, Vec<LiveFile>> = BTreeMap::new();
     for file in files.into_iter().filter(|file| file.bytes < SMALL_BYTES) {
-        let month = file.path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+        let month = month_of(&file).to_owned();
         months.entry(month).or_default().push(file);
     }
     let mut crowded = months.into_values().find(|files| files.len() > SMALL_FILES_MAX)?;

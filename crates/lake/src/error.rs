@@ -22,6 +22,17 @@ pub enum LakeError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// A usage file is not the one that was written: no figure is given over it.
+    #[error("usage file {path} {reason}")]
+    Damaged {
+        /// Which file, below the folder of the usage files.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// What was to be kept could not be written; it may or may not be kept.
+    #[error("lake inbox: {0}")]
+    NotKept(String),
     /// Something stored does not read back.
     #[error("lake: {0}")]
     Corrupt(String),
@@ -31,4 +42,33 @@ pub enum LakeError {
     /// The lake was closed.
     #[error("the lake is closed")]
     Closed,
+}
+
+impl LakeError {
+    /// Whether it passes by itself, or with what the operator does about disk and database: the same call may work
+    /// later. What does not pass is a matter of the data.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Database(error) => passes(error),
+            Self::Io { .. } | Self::NotKept(_) | Self::Closed => true,
+            Self::Parquet { .. } | Self::Damaged { .. } | Self::Corrupt(_) | Self::Decimal(_) => false,
+        }
+    }
+}
+
+/// Whether a database's error is about its circumstances (gone, full, locked), not about what it was given.
+fn passes(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(cause) => {
+            let code = cause.code().unwrap_or_default();
+            // PostgreSQL: data exceptions, violated constraints. SQLite: too big, constraint, mismatch.
+            let data = ["22", "23", "42"].iter().any(|class| code.len() == 5 && code.starts_with(class))
+                || (code.len() < 5 && ["18", "19", "20"].contains(&&*code))
+                || (code.len() < 5 && code.parse::<i64>().is_ok_and(|code| code & 0xff == 19));
+            !data
+        }
+        sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => false,
+        _ => true,
+    }
 }

@@ -63,28 +63,33 @@ impl RawBatch {
     }
 }
 
-/// Reads a group back.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<RawEvent>, LakeError> {
-    let damaged = || LakeError::Corrupt("a group of the inbox is damaged".to_owned());
+/// Reads a group back: its events, and what stands behind the first one that cannot be read.
+pub(crate) fn decode(bytes: &[u8]) -> (Vec<RawEvent>, Option<&[u8]>) {
     let mut events = Vec::new();
     let mut rest = bytes;
     while !rest.is_empty() {
-        let (head, tail) = rest.split_first_chunk::<5>().ok_or_else(damaged)?;
-        let length = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
-        let body = tail.get(..length).ok_or_else(damaged)?;
-        rest = &tail[length..];
-        events.push(match head[0] {
-            KIND_COMPACT => RawEvent::Usage(Box::new(metering::UsageRecord::read_compact(body).ok_or_else(damaged)?)),
-            KIND_S3 => {
-                let (org_path, request) = S3Request::read_compact(body).ok_or_else(damaged)?;
-                RawEvent::S3 { org_path, request: Box::new(request) }
-            }
-            // Of an older version.
-            KIND_JSON => serde_json::from_slice(body).map_err(|_| damaged())?,
-            _ => return Err(damaged()),
-        });
+        let Some((event, tail)) = decode_one(rest) else { return (events, Some(rest)) };
+        events.push(event);
+        rest = tail;
     }
-    Ok(events)
+    (events, None)
+}
+
+fn decode_one(bytes: &[u8]) -> Option<(RawEvent, &[u8])> {
+    let (head, tail) = bytes.split_first_chunk::<5>()?;
+    let length = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
+    let body = tail.get(..length)?;
+    let event = match head[0] {
+        KIND_COMPACT => RawEvent::Usage(Box::new(metering::UsageRecord::read_compact(body)?)),
+        KIND_S3 => {
+            let (org_path, request) = S3Request::read_compact(body)?;
+            RawEvent::S3 { org_path, request: Box::new(request) }
+        }
+        // Of an older version.
+        KIND_JSON => serde_json::from_slice(body).ok()?,
+        _ => return None,
+    };
+    Some((event, &tail[length..]))
 }
 
 /// Events that wait for their group, and who waits with them.
@@ -207,7 +212,7 @@ impl Inbox {
         self.room.bytes.fetch_add(size, Ordering::Relaxed);
         let kept = async {
             sender.send(Waiting { batch, done }).await.map_err(|_| LakeError::Closed)?;
-            result.await.map_err(|_| LakeError::Closed)?.map_err(LakeError::Corrupt)
+            result.await.map_err(|_| LakeError::Closed)?.map_err(LakeError::NotKept)
         };
         let kept = kept.await;
         if kept.is_err() {
@@ -224,13 +229,16 @@ impl Inbox {
         }
     }
 
-    /// The oldest groups, together at least one and at most about `events_max` events.
-    pub(crate) async fn oldest(&self, events_max: u64) -> Result<Vec<Group>, LakeError> {
+    /// The oldest groups, together at least one and at most about `events_max` events and `bytes_max`
+    /// bytes.
+    pub(crate) async fn oldest(&self, events_max: u64, bytes_max: u64) -> Result<Vec<Group>, LakeError> {
         match &self.kept {
-            Kept::Table(table) => table.oldest(events_max).await,
+            Kept::Table(table) => table.oldest(events_max, bytes_max).await,
             Kept::Log(log) => {
                 let log = Arc::clone(log);
-                tokio::task::spawn_blocking(move || log.oldest(events_max)).await.map_err(|_| LakeError::Closed)?
+                tokio::task::spawn_blocking(move || log.oldest(events_max, bytes_max))
+                    .await
+                    .map_err(|_| LakeError::Closed)?
             }
         }
     }

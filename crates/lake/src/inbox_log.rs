@@ -288,14 +288,14 @@ impl Log {
     }
 
     /// The oldest groups that no batch holds, together at least one and at most about `events_max` events.
-    pub(crate) fn oldest(&self, events_max: u64) -> Result<Vec<Group>, LakeError> {
+    pub(crate) fn oldest(&self, events_max: u64, bytes_max: u64) -> Result<Vec<Group>, LakeError> {
         let (mut at, segments, committed, sealed) = {
             let state = self.state();
             (state.next, state.segments.clone(), state.committed, state.sealed)
         };
         let mut groups: Vec<Group> = Vec::new();
         let mut pages: Option<Pages> = None;
-        let mut events = 0;
+        let (mut events, mut bytes) = (0, 0);
         while at.seq <= committed {
             if at.segment != at.seq && segments.contains(&at.seq) {
                 (at, pages) = (Place { segment: at.seq, offset: 0, seq: at.seq }, None);
@@ -310,7 +310,8 @@ impl Log {
             let Some(frame) = frame else { return Err(damaged(&self.folder, at)) };
             if frame.seq > sealed {
                 events += frame.events.unsigned_abs();
-                if events > events_max && !groups.is_empty() {
+                bytes += frame.body.len() as u64;
+                if (events > events_max || bytes > bytes_max) && !groups.is_empty() {
                     break;
                 }
                 groups.push(Group { seq: frame.seq, events: frame.events, body: frame.body.to_vec() });

@@ -40,9 +40,9 @@ impl Table {
     }
 
     /// The oldest groups, together at least one and at most about `events_max` events.
-    pub(crate) async fn oldest(&self, events_max: u64) -> Result<Vec<Group>, LakeError> {
+    pub(crate) async fn oldest(&self, events_max: u64, bytes_max: u64) -> Result<Vec<Group>, LakeError> {
         let mut groups = Vec::new();
-        let mut events = 0;
+        let (mut events, mut bytes) = (0, 0);
         let mut after = 0_i64;
         loop {
             let page = sqlx::query("select seq, events, body from inbox where seq > $1 order by seq limit 64")
@@ -57,7 +57,8 @@ impl Table {
                     Group { seq: row.try_get("seq")?, events: row.try_get("events")?, body: row.try_get("body")? };
                 after = group.seq;
                 events += group.events.unsigned_abs();
-                if events > events_max && !groups.is_empty() {
+                bytes += group.body.len() as u64;
+                if (events > events_max || bytes > bytes_max) && !groups.is_empty() {
                     return Ok(groups);
                 }
                 groups.push(group);

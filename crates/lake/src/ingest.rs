@@ -11,6 +11,8 @@ pub struct Settings {
     pub inbox_bytes_max: u64,
     /// At most this many events become one batch.
     pub batch_events_max: u64,
+    /// Nor more than about so many bytes: they are in memory at once, several times.
+    pub batch_bytes_max: u64,
     /// A fault for the control of the kill test: acknowledge before the commit. Never true in service.
     pub ack_before_commit: bool,
 }
@@ -22,6 +24,7 @@ impl Default for Settings {
             segment_bytes_max: 8 << 20,
             inbox_bytes_max: 512 << 20,
             batch_events_max: 100_000,
+            batch_bytes_max: 48 << 20,
             ack_before_commit: false,
         }
     }

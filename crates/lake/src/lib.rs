@@ -26,6 +26,7 @@ mod roll_up;
 mod seal;
 mod seen;
 mod sums;
+mod verified;
 
 pub use compact::Compacted;
 pub use error::LakeError;
@@ -37,3 +38,4 @@ pub use quarantine::Quarantined;
 pub use records::{RecordFilter, StoredRecord};
 pub use roll_up::{Buckets, GroupBy, RollUp, RolledUp};
 pub use seal::Sealed;
+pub use verified::Damage;

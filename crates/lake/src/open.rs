@@ -3,6 +3,7 @@
 use crate::error::LakeError;
 use crate::inbox::Inbox;
 use crate::ingest::Settings;
+use crate::verified::Verified;
 use crate::{catalog, inbox, inbox_log};
 use base::World;
 use sqlx::any::AnyPoolOptions;
@@ -34,6 +35,30 @@ pub(crate) struct Inner {
     pub(crate) inbox: Inbox,
     /// One sealer at a time in this process; the catalog's lock row keeps others out.
     pub(crate) sealing: tokio::sync::Mutex<()>,
+    /// One merge at a time; sealing goes on beside it.
+    pub(crate) compacting: tokio::sync::Mutex<()>,
+    pub(crate) verified: Verified,
+}
+
+/// Connections to the catalog.
+const CONNECTIONS_MAX: u32 = 6;
+
+/// Closes the connections that hang in a transaction of somebody who is gone.
+async fn drop_stuck(pool: &AnyPool) -> Result<(), LakeError> {
+    while let Some(mut connection) = pool.try_acquire() {
+        if is_free(&mut connection).await {
+            return Ok(());
+        }
+        connection.close_on_drop();
+    }
+    Ok(())
+}
+
+async fn is_free(connection: &mut sqlx::AnyConnection) -> bool {
+    match sqlx::Connection::begin_with(connection, "begin").await {
+        Ok(tx) => tx.rollback().await.is_ok(),
+        Err(_) => false,
+    }
 }
 
 const SQLITE_SET_UP: &str = "pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on; \
@@ -59,7 +84,7 @@ impl Lake {
         let engine = if postgres_url.is_some() { Engine::Postgres } else { Engine::Sqlite };
         let catalog_url = postgres_url.map_or_else(|| sqlite_url(folder, "lake.db"), str::to_owned);
         catalog::migrate(&catalog_url, engine, &files, world.now_us()).await?;
-        let catalog = pool(&catalog_url, engine, 6).await?;
+        let catalog = pool(&catalog_url, engine, CONNECTIONS_MAX).await?;
         let key = catalog::fingerprint_key(&catalog, world.as_ref()).await?;
         let sealed_seq = catalog::sealed_seq(&catalog).await?;
         let inbox = match postgres_url {
@@ -67,8 +92,48 @@ impl Lake {
             None => inbox::start_log(open_log(folder, sealed_seq, settings).await?, settings)?,
         };
         let sealing = tokio::sync::Mutex::new(());
-        let inner = Inner { catalog, engine, files, world, settings, key, inbox, sealing };
-        Ok(Self { inner: Arc::new(inner) })
+        let (compacting, verified) = (tokio::sync::Mutex::new(()), Verified::default());
+        let inner = Inner { catalog, engine, files, world, settings, key, inbox, sealing, compacting, verified };
+        let lake = Self { inner: Arc::new(inner) };
+        lake.check_inbox().await?;
+        lake.sweep_orphans().await?;
+        Ok(lake)
+    }
+
+    /// An inbox that ends before what was seen of it has lost events that were acknowledged.
+    async fn check_inbox(&self) -> Result<(), LakeError> {
+        let (seen, sealed) =
+            (catalog::inbox_seq(&self.inner.catalog).await?, catalog::sealed_seq(&self.inner.catalog).await?);
+        let newest = self.inner.inbox.newest().await?.max(sealed);
+        if newest >= seen {
+            return Ok(());
+        }
+        Err(LakeError::Corrupt(format!(
+            "the inbox ends at group {newest}, but reached group {seen} before: events that were acknowledged are \
+             missing. Restore the folder inbox from a backup of the same moment; to go on without them, run \
+             `meterhouse admin accept-inbox`"
+        )))
+    }
+
+    /// Removes usage files that no catalog knows: what a crash left between writing and registering. Nobody writes
+    /// while the lake is being opened.
+    async fn sweep_orphans(&self) -> Result<(), LakeError> {
+        let known = catalog::known_paths(&self.inner.catalog).await?;
+        let table = self.inner.table_folder();
+        let work = move || {
+            for path in files_below(&table) {
+                let Ok(name) = path.strip_prefix(&table) else { continue };
+                if !known.contains(&name.display().to_string())
+                    && name.extension().is_some_and(|kind| kind == "parquet")
+                {
+                    tracing::info!(path = %name.display(), "a usage file of an interrupted batch is removed");
+                    if let Err(error) = std::fs::remove_file(&path) {
+                        tracing::warn!(path = %path.display(), %error, "it stays on the disk");
+                    }
+                }
+            }
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_| LakeError::Closed)
     }
 
     /// Where the Parquet files are.
@@ -86,6 +151,21 @@ impl Lake {
 
 fn sqlite_url(folder: &Path, name: &str) -> String {
     format!("sqlite://{}?mode=rwc", folder.join(name).display())
+}
+
+/// Every file below a folder; what cannot be read is left out.
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                Ok(_) => found.push(entry.path()),
+                Err(_) => {}
+            }
+        }
+    }
+    found
 }
 
 async fn open_log(folder: &Path, sealed_seq: i64, settings: Settings) -> Result<inbox_log::Opened, LakeError> {
@@ -131,7 +211,7 @@ async fn pool(url: &str, engine: Engine, size: u32) -> Result<AnyPool, LakeError
     let set_up = if engine == Engine::Sqlite { SQLITE_SET_UP } else { POSTGRES_SET_UP };
     let pool = AnyPoolOptions::new()
         .max_connections(size)
-        .acquire_timeout(Duration::from_secs(30))
+        .acquire_timeout(Duration::from_secs(if engine == Engine::Postgres { 2 } else { 30 }))
         .after_connect(move |connection, _| Box::pin(async move { connection.execute(set_up).await.map(drop) }))
         .connect(url)
         .await?;
@@ -142,7 +222,7 @@ impl Inner {
     /// A transaction that writes. On PostgreSQL it may see every realm: the sealer serves all of them.
     pub(crate) async fn begin_write(&self) -> Result<sqlx::Transaction<'static, sqlx::Any>, LakeError> {
         let begin = if self.engine == Engine::Sqlite { "begin immediate" } else { "begin" };
-        let mut tx = self.catalog.begin_with(begin).await?;
+        let mut tx = self.begin_with(begin).await?;
         self.bind(&mut tx, "*").await?;
         Ok(tx)
     }
@@ -152,9 +232,21 @@ impl Inner {
         &self,
         realm: base::RealmId,
     ) -> Result<sqlx::Transaction<'static, sqlx::Any>, LakeError> {
-        let mut tx = self.catalog.begin().await?;
+        let mut tx = self.begin_with("begin").await?;
         self.bind(&mut tx, &realm.to_string()).await?;
         Ok(tx)
+    }
+
+    /// A connection whose transaction could not be ended, since the disk was full, cannot begin another one: it is
+    /// thrown away, and a fresh one is taken.
+    async fn begin_with(&self, begin: &'static str) -> Result<sqlx::Transaction<'static, sqlx::Any>, LakeError> {
+        for _ in 0..CONNECTIONS_MAX {
+            match self.catalog.begin_with(begin).await {
+                Err(sqlx::Error::InvalidSavePointStatement) => drop_stuck(&self.catalog).await?,
+                other => return Ok(other?),
+            }
+        }
+        Ok(self.catalog.begin_with(begin).await?)
     }
 
     async fn bind(&self, tx: &mut sqlx::Transaction<'static, sqlx::Any>, realm: &str) -> Result<(), LakeError> {

@@ -116,6 +116,8 @@ pub(crate) struct WrittenFile {
     pub(crate) start_max_us: i64,
     pub(crate) batch_min: i64,
     pub(crate) batch_max: i64,
+    /// BLAKE3 of the whole file, as it was meant to be written.
+    pub(crate) hash: String,
 }
 
 /// Text columns whose bounds are worth keeping: what people filter by.
@@ -161,7 +163,7 @@ impl Spread {
         widen(&mut self.batch, batch_no);
     }
 
-    fn finish(self, path: String, rows: i64, bytes: i64, footer_bytes: i64) -> WrittenFile {
+    fn finish(self, path: String, hash: String, (rows, bytes, footer_bytes): (i64, i64, i64)) -> WrittenFile {
         let mut bounds = Vec::new();
         for (slot, column) in BOUNDED.into_iter().enumerate() {
             if let Some((min, max)) = self.texts[slot].clone() {
@@ -193,6 +195,7 @@ impl Spread {
             start_max_us: start.1,
             batch_min: batch.0,
             batch_max: batch.1,
+            hash,
         }
     }
 }
@@ -222,9 +225,27 @@ fn properties() -> WriterProperties {
     properties.build()
 }
 
+/// A file that is hashed on its way to the disk: what is stored is the hash of what was meant.
+struct Hashed {
+    file: File,
+    hasher: blake3::Hasher,
+}
+
+impl std::io::Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
 /// A file being written.
 pub(crate) struct FileWriter {
-    writer: ArrowWriter<File>,
+    writer: ArrowWriter<Hashed>,
     full: std::path::PathBuf,
     path: String,
     spread: Spread,
@@ -237,7 +258,8 @@ impl FileWriter {
         let io = |source| LakeError::Io { path: full.display().to_string(), source };
         std::fs::create_dir_all(full.parent().expect("a file has a folder")).map_err(io)?;
         let file = File::create_new(&full).map_err(io)?; // A name that exists belongs to another file.
-        let writer = ArrowWriter::try_new(file, schema(), Some(properties()))
+        let hashed = Hashed { file, hasher: blake3::Hasher::new() };
+        let writer = ArrowWriter::try_new(hashed, schema(), Some(properties()))
             .map_err(|source| LakeError::Parquet { path: full.display().to_string(), source })?;
         Ok(Self { writer, full, path, spread: Spread::default() })
     }
@@ -260,7 +282,9 @@ impl FileWriter {
         let name = self.full.display().to_string();
         let metadata = self.writer.finish().map_err(|source| LakeError::Parquet { path: name.clone(), source })?;
         let io = |source| LakeError::Io { path: name.clone(), source };
-        let file = self.writer.inner();
+        let hashed = self.writer.inner();
+        let hash = hashed.hasher.finalize().to_hex().to_string();
+        let file = &hashed.file;
         file.sync_all().map_err(io)?;
         let bytes = file.metadata().map_err(io)?.len();
         File::open(self.full.parent().expect("a file has a folder"))
@@ -269,7 +293,7 @@ impl FileWriter {
         let footer_bytes = footer_length(&self.full).map_err(io)?;
         let rows = metadata.file_metadata().num_rows();
         let bytes = i64::try_from(bytes).expect("a file is smaller than 2^63 bytes");
-        Ok(self.spread.finish(self.path, rows, bytes, footer_bytes))
+        Ok(self.spread.finish(self.path, hash, (rows, bytes, footer_bytes)))
     }
 }
 

@@ -37,12 +37,43 @@ impl Rejected {
         Self { realm: record.realm, org: record.org, meter, quantity, reject, body }
     }
 
+    /// An event that fails for what it holds, where no check of ours names the field.
+    pub(crate) fn unworkable(event: &RawEvent, error: &crate::error::LakeError) -> Self {
+        let reason = format!("cannot be worked on: {error}");
+        let reject = match event {
+            RawEvent::S3 { request, .. } => {
+                let id = request.request_id.to_string();
+                Reject::new(metering::mediate::S3_SOURCE, &id, "event", "", &reason)
+            }
+            RawEvent::Usage(record) => Reject::new(&record.source, &record.record_id, "event", "", &reason),
+        };
+        Self::of_event(event, reject)
+    }
+
+    /// Bytes that are no event.
+    pub(crate) fn unreadable(bytes: &[u8], reason: &str) -> Self {
+        let content = hex::encode(&blake3::hash(bytes).as_bytes()[..8]);
+        Self {
+            realm: RealmId(0),
+            org: OrgId(0),
+            meter: String::new(),
+            quantity: QuantityNano(0),
+            reject: Reject::new("inbox", &content, "event", "", reason),
+            body: hex::encode(&bytes[..bytes.len().min(4_096)]),
+        }
+    }
+
     pub(crate) fn conflict(record: &UsageRecord) -> Self {
         tracing::error!(source = record.source, record_id = record.record_id, "same record id with other content");
         let reason = "was counted before with other content; nothing was replaced";
         let reject = Reject::new(&record.source, &record.record_id, "id", &record.record_id, reason);
         Self::of_record(record, reject, serde_json::to_string(record).expect("our own records are JSON"))
     }
+}
+
+/// A text that every engine stores: PostgreSQL knows no NUL. What is refused for one must still be kept.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }
 
 pub(crate) async fn insert(
@@ -58,16 +89,16 @@ pub(crate) async fn insert(
         let content = hex::encode(&blake3::hash(item.body.as_bytes()).as_bytes()[..8]);
         sqlx::query(sql)
             .bind(item.realm.to_string())
-            .bind(item.reject.source.clone())
-            .bind(item.reject.record_id.clone())
+            .bind(storable(&item.reject.source))
+            .bind(storable(&item.reject.record_id))
             .bind(content)
             .bind(item.org.to_string())
-            .bind(item.reject.field.clone())
-            .bind(item.reject.value.clone())
-            .bind(item.reject.reason.clone())
-            .bind(item.meter.clone())
+            .bind(storable(&item.reject.field))
+            .bind(storable(&item.reject.value))
+            .bind(storable(&item.reject.reason))
+            .bind(storable(&item.meter))
             .bind(item.quantity.0.to_string())
-            .bind(item.body.clone())
+            .bind(storable(&item.body))
             .bind(now_us)
             .execute(&mut **tx)
             .await?;

@@ -77,11 +77,12 @@ impl Lake {
         let mut files = live_files(&self.inner.catalog).await?;
         let realm = filter.realm.to_string();
         files.retain(|file| file.may_hold(&realm, filter.period, filter.as_of));
-        let table = self.inner.table_folder();
+        let (table, inner) = (self.inner.table_folder(), self.inner.clone());
         let work = move || {
             let mut best: std::collections::BTreeMap<(i64, String, String), StoredRecord> =
                 std::collections::BTreeMap::new();
             for file in &files {
+                inner.verified.check(&table, file)?;
                 let path = table.join(&file.path);
                 let (handle, metadata) = parquet_file::open(&path)?;
                 let wrong = |source| LakeError::Parquet { path: path.display().to_string(), source };

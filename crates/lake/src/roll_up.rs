@@ -10,6 +10,7 @@ use crate::error::LakeError;
 use crate::open::Lake;
 use crate::parquet_file;
 use crate::sums::{Series, Sums, Totals};
+use crate::verified::Verified;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Int32Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, RecordBatch};
@@ -273,8 +274,8 @@ impl Lake {
         let mut files = live_files(&self.inner.catalog).await?;
         let realm = question.realm.to_string();
         files.retain(|file| file.may_hold(&realm, question.period, question.as_of));
-        let table = self.inner.table_folder();
-        let work = move || roll_up_files(&question, &table, &files);
+        let (table, inner) = (self.inner.table_folder(), self.inner.clone());
+        let work = move || roll_up_files(&question, &table, &files, &inner.verified);
         tokio::task::spawn_blocking(work).await.map_err(|_| LakeError::Closed)?
     }
 }
@@ -289,7 +290,30 @@ struct Piece<'a> {
 /// Files from so many rows on are cut into a piece for each worker.
 const LARGE_FILE_ROWS: i64 = 500_000;
 
-fn roll_up_files(question: &RollUp, table: &Path, files: &[LiveFile]) -> Result<Vec<RolledUp>, LakeError> {
+/// Runs `work` for each of `count` things, several at a time.
+fn for_each_of(count: usize, work: impl Fn(usize) -> Result<(), LakeError> + Sync) -> Result<(), LakeError> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(count);
+    let next = AtomicUsize::new(0);
+    let run = || loop {
+        let index = next.fetch_add(1, Ordering::Relaxed);
+        if index >= count {
+            return Ok(());
+        }
+        work(index)?;
+    };
+    std::thread::scope(|scope| {
+        let handles: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+        handles.into_iter().map(|handle| handle.join().expect("a worker does not panic")).collect()
+    })
+}
+
+fn roll_up_files(
+    question: &RollUp,
+    table: &Path,
+    files: &[LiveFile],
+    verified: &Verified,
+) -> Result<Vec<RolledUp>, LakeError> {
+    for_each_of(files.len(), |index| verified.check(table, &files[index]))?;
     let conditions = conditions(question);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let parts_of = |file: &LiveFile| if file.rows < LARGE_FILE_ROWS { 1 } else { threads };

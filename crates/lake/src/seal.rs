@@ -13,6 +13,8 @@ use metering::s3::S3Request;
 use metering::{RawEvent, UsageRecord};
 use sqlx::{Any, Transaction};
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
 
 /// What sealing did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,20 +62,19 @@ impl Lake {
     async fn seal_all(&self) -> Result<Sealed, LakeError> {
         let _one = self.inner.sealing.lock().await;
         let mut sum = Sealed::default();
+        let settings = self.inner.settings;
         let sealed = catalog::sealed_seq(&self.inner.catalog).await?;
         self.inner.inbox.remove_through(sealed, 0).await?;
         let newest = self.inner.inbox.newest().await?;
+        if newest > sealed {
+            catalog::note_inbox(&self.inner.catalog, newest).await?;
+        }
         let mut done = sealed;
         while done < newest {
-            let groups = self.inner.inbox.oldest(self.inner.settings.batch_events_max).await?;
+            let groups = self.inner.inbox.oldest(settings.batch_events_max, settings.batch_bytes_max).await?;
             let Some(last) = groups.last() else { break };
             done = last.seq;
-            let sealed = seal_groups(&self.inner, groups).await?;
-            sum.batches += sealed.batches;
-            sum.events += sealed.events;
-            sum.records += sealed.records;
-            sum.duplicates += sealed.duplicates;
-            sum.rejects += sealed.rejects;
+            sum.add(seal_groups(&self.inner, groups).await?);
         }
         Ok(sum)
     }
@@ -88,26 +89,115 @@ impl Lake {
     }
 }
 
+impl Sealed {
+    fn add(&mut self, other: Self) {
+        self.batches += other.batches;
+        self.events += other.events;
+        self.records += other.records;
+        self.duplicates += other.duplicates;
+        self.rejects += other.rejects;
+    }
+}
+
 async fn seal_groups(inner: &Inner, groups: Vec<Group>) -> Result<Sealed, LakeError> {
     let last_seq = groups.last().map(|group| group.seq);
     let bytes: u64 = groups.iter().map(|group| group.body.len() as u64).sum();
-    let (key, now_us) = (inner.key, inner.world.now_us());
-    let prepared = tokio::task::spawn_blocking(move || prepare(&groups, &key, now_us));
-    let prepared = prepared.await.map_err(|_| LakeError::Closed)??;
-    let mut tx = inner.begin_write().await?;
-    let sealed = write_batch(inner, &mut tx, prepared, last_seq, now_us).await?;
-    tx.commit().await?;
+    let groups = Arc::new(groups);
+    let sealed = seal_range(inner, &groups, 0..u64::MAX, last_seq).await?;
     if let Some(seq) = last_seq {
         inner.inbox.remove_through(seq, bytes).await?;
     }
     Ok(sealed)
 }
 
-fn prepare(groups: &[Group], key: &[u8; 32], now_us: i64) -> Result<Prepared, LakeError> {
+/// Seals some of the events of the groups, by their places. One that cannot be worked on must not keep the others
+/// waiting: where a batch fails for its data, each half of it is sealed by itself, down to the single event, which is
+/// set aside. `sealed_seq` goes with the last part; what was sealed before a crash is known by its ids.
+async fn seal_range(
+    inner: &Inner,
+    groups: &Arc<Vec<Group>>,
+    range: Range<u64>,
+    sealed_seq: Option<i64>,
+) -> Result<Sealed, LakeError> {
+    let mut sum = Sealed::default();
+    let mut parts = vec![(range, sealed_seq)];
+    while let Some((range, sealed_seq)) = parts.pop() {
+        let (events, error) = match seal_part(inner, groups, range.clone(), sealed_seq).await {
+            Ok(sealed) => {
+                sum.add(sealed);
+                continue;
+            }
+            Err((_, error)) if error.is_passing() => return Err(error),
+            Err(failed) => failed,
+        };
+        let end = range.end.min(range.start + events);
+        if end - range.start > 1 {
+            let middle = range.start + (end - range.start) / 2;
+            parts.push((middle..end, sealed_seq)); // The first half is popped first.
+            parts.push((range.start..middle, None));
+            continue;
+        }
+        sum.add(set_aside(inner, groups, range.start, &error, sealed_seq).await?);
+    }
+    Ok(sum)
+}
+
+/// Seals a part as one batch. With an error comes how many events there were.
+async fn seal_part(
+    inner: &Inner,
+    groups: &Arc<Vec<Group>>,
+    range: Range<u64>,
+    sealed_seq: Option<i64>,
+) -> Result<Sealed, (u64, LakeError)> {
+    let (key, now_us) = (inner.key, inner.world.now_us());
+    let work_groups = Arc::clone(groups);
+    let count = groups.iter().map(|group| group.events.unsigned_abs()).sum::<u64>();
+    let count = range.end.min(count).saturating_sub(range.start);
+    let prepared = tokio::task::spawn_blocking(move || prepare(&work_groups, range, &key, now_us)).await;
+    let write = async {
+        // A panic over an event is the event's fault, like an error.
+        let prepared = prepared.map_err(|error| LakeError::Corrupt(format!("an event cannot be read: {error}")))?;
+        let mut tx = inner.begin_write().await?;
+        let sealed = write_batch(inner, &mut tx, prepared, sealed_seq, now_us).await?;
+        tx.commit().await?;
+        Ok(sealed)
+    };
+    write.await.map_err(|error| (count, error))
+}
+
+/// Puts one event into quarantine that cannot be sealed, with why.
+async fn set_aside(
+    inner: &Inner,
+    groups: &Arc<Vec<Group>>,
+    place: u64,
+    error: &LakeError,
+    sealed_seq: Option<i64>,
+) -> Result<Sealed, LakeError> {
+    tracing::error!(place, %error, "an event cannot be sealed and is set aside");
+    let event = groups.iter().flat_map(|group| inbox::decode(&group.body).0).nth(usize::try_from(place).unwrap_or(0));
+    let rejected = match event {
+        Some(event) => Rejected::unworkable(&event, error),
+        None => Rejected::unreadable(&[], &error.to_string()),
+    };
+    let prepared = Prepared { rejected: vec![rejected], events: 1, ..Prepared::default() };
+    let now_us = inner.world.now_us();
+    let mut tx = inner.begin_write().await?;
+    let sealed = write_batch(inner, &mut tx, prepared, sealed_seq, now_us).await?;
+    tx.commit().await?;
+    Ok(sealed)
+}
+
+fn prepare(groups: &[Group], range: Range<u64>, key: &[u8; 32], now_us: i64) -> Prepared {
     let mut prepared = Prepared::default();
     let mut buffer = Vec::with_capacity(1_024);
+    let mut place = 0;
     for group in groups {
-        for event in inbox::decode(&group.body)? {
+        let (events, damaged) = inbox::decode(&group.body);
+        for event in events {
+            place += 1;
+            if !range.contains(&(place - 1)) {
+                continue;
+            }
             prepared.events += 1;
             match event {
                 // Nearly all events of a busy source are plain usage: they are checked in place.
@@ -123,8 +213,17 @@ fn prepare(groups: &[Group], key: &[u8; 32], now_us: i64) -> Result<Prepared, La
                 },
             }
         }
+        if let Some(rest) = damaged {
+            // Its hash was right, so it was written so: by another version, or by a fault of ours.
+            tracing::error!(
+                seq = group.seq,
+                bytes = rest.len(),
+                "a part of a group of the inbox cannot be read and is set aside"
+            );
+            prepared.rejected.push(Rejected::unreadable(rest, "this part of the inbox cannot be read"));
+        }
     }
-    Ok(prepared)
+    prepared
 }
 
 impl Prepared {

@@ -13,6 +13,7 @@ const SMALL: Settings = Settings {
     segment_bytes_max: 300,
     inbox_bytes_max: 512 << 20,
     batch_events_max: 100_000,
+    batch_bytes_max: 48 << 20,
     ack_before_commit: false,
 };
 

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use testkit::{TempFolder, TestWorld};
 
+mod damage;
 mod inbox;
 mod kill;
 
@@ -92,6 +93,8 @@ on_both_engines!(
     any_question_agrees_with_the_plain_way,
     records_can_be_paged,
     duckdb_reads_the_same_figures,
+    what_cannot_be_stored_is_set_aside,
+    an_event_that_fails_keeps_no_other_waiting,
 );
 
 fn october() -> Period {
@@ -657,4 +660,48 @@ async fn duckdb_reads_the_same_figures(bench: Bench) {
     assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
     let ours = total(&bench.lake.roll_up(question(OWN)).await.unwrap());
     assert!(told.contains(&format!("total {OWN} {ours}\n")), "{told} but we have {ours}");
+}
+
+/// PostgreSQL knows no NUL; what is refused for one is kept all the same, and nothing waits for it.
+async fn what_cannot_be_stored_is_set_aside(bench: Bench) {
+    let nul = |quantity| {
+        let mut record = record(OWN, 1, quantity);
+        record.record_id = "a\0b".into();
+        RawEvent::Usage(Box::new(record))
+    };
+    bench.append(&[nul(1)]).await;
+    bench.lake.seal().await.unwrap();
+    bench.append(&[nul(2)]).await;
+    bench.append(&events(OWN, 2..5, 1)).await;
+    bench.append(&events(TWIN, 2..5, 1)).await;
+    let sealed = bench.lake.seal().await.unwrap();
+    assert_eq!((sealed.records, sealed.rejects), (6, 1));
+    let held = bench.lake.quarantined(OWN, 10).await.unwrap();
+    assert_eq!(held.len(), 1);
+    assert_eq!(held[0].quantity, QuantityNano::units(2), "with its worth");
+    assert_eq!(total(&bench.lake.roll_up(question(OWN)).await.unwrap()), 1 + 2 + 3 + 4);
+}
+
+/// An event that the database refuses for what it holds, in the middle of a batch.
+async fn an_event_that_fails_keeps_no_other_waiting(bench: Bench) {
+    let in_bucket = |bucket: &str, no: u128| {
+        let mut event = request(no, OCTOBER_US + no as i64, 7, put(&format!("{no:032x}"), 10));
+        if let RawEvent::S3 { request, .. } = &mut event {
+            request.bucket = bucket.to_owned();
+        }
+        event
+    };
+    let mut all: Vec<RawEvent> = (0..9).map(|no| in_bucket("plain", no)).collect();
+    all.insert(4, in_bucket("b\0d", 100));
+    all.extend(events(TWIN, 0..3, 1));
+    bench.append(&all).await;
+    let sealed = bench.lake.seal().await.unwrap();
+    let held = bench.lake.quarantined(OWN, 10).await.unwrap();
+    // SQLite stores a NUL; PostgreSQL refuses it, and only that event is set aside.
+    let aside = u64::from(bench.postgres.is_some());
+    assert_eq!((sealed.rejects, held.len() as u64), (aside, aside));
+    assert_eq!(sealed.events, 13);
+    assert_eq!(bench.lake.roll_up(question(TWIN)).await.unwrap().iter().map(|row| row.records).sum::<u64>(), 3);
+    let again = bench.lake.seal().await.unwrap();
+    assert_eq!(again.events, 0, "nothing is left to be sealed");
 }
