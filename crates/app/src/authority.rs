@@ -12,6 +12,7 @@ pub(crate) mod lockout;
 pub(crate) mod log;
 
 use crate::failure::{Failure, Kind};
+use crate::health::Health;
 use crate::outside::Outside;
 use crate::passwords::Passwords;
 use crate::provider_cache::Providers;
@@ -42,6 +43,7 @@ pub struct App {
     pub(crate) caches: Caches,
     pub(crate) known: Known,
     pub(crate) refusals: log::Refusals,
+    pub(crate) health: Health,
     pub(crate) wrong_passwords: WrongPasswords,
     pub(crate) outside: Outside,
     pub(crate) fetcher: Fetcher,
@@ -74,6 +76,7 @@ impl App {
             caches: Caches::default(),
             known: Known::default(),
             refusals: log::Refusals::default(),
+            health: Health::default(),
             wrong_passwords: WrongPasswords::default(),
             outside,
             fetcher,
@@ -101,13 +104,51 @@ impl App {
         self.world.fresh_id()
     }
 
-    /// Whether the databases answer.
+    /// Refuses a store and a lake that are not of the same time: a document made from usage that the lake does not
+    /// have could never be explained, and new usage would take the place of what is gone.
     ///
     /// # Errors
-    /// What they say instead.
+    /// [`Failure`] that says which is older.
+    pub async fn check_together(&self) -> Result<(), Failure> {
+        let (documents, usage) = (store::across::newest_watermark(&self.store).await?, self.lake.watermark().await?);
+        if documents <= usage {
+            return Ok(());
+        }
+        let text = format!(
+            "the usage lake is older than the store: a document was made from batch {documents}, the newest batch is \
+             {usage}. Restore both from one backup"
+        );
+        Err(Failure::new(Kind::Internal, text))
+    }
+
+    /// How the background parts are.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Usage files that are not what was written.
+    #[must_use]
+    pub fn damaged(&self) -> Vec<lake::Damage> {
+        self.lake.damaged()
+    }
+
+    /// Bytes of events that wait to be sealed.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> u64 {
+        self.lake.waiting_bytes()
+    }
+
+    /// Whether the database takes a write now, and sealing works.
+    ///
+    /// # Errors
+    /// What stands in the way.
     pub async fn ready(&self) -> Result<(), Failure> {
-        self.store.ping().await?;
+        store::across::heartbeat(&self.store, self.now_us()).await?;
         self.lake.watermark().await?;
+        if let Some(error) = self.health.stuck("seal", self.now_us()) {
+            return Err(Failure::new(Kind::Busy, format!("usage is not sealed: {error}")));
+        }
         Ok(())
     }
 

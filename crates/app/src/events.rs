@@ -1,11 +1,12 @@
 //! Usage from outside: CloudEvents, answered item by item.
 
 use crate::authority::Cx;
+use crate::authority::log::path_text;
 use crate::failure::Failure;
 use access::Action;
-use base::OrgId;
+use base::{OrgId, UserId};
 use lake::RawBatch;
-use metering::{Meter, RawEvent, Reject};
+use metering::{Meter, RawEvent, Reject, UsageRecord};
 use std::collections::BTreeMap;
 use store::meters;
 
@@ -35,52 +36,86 @@ pub struct RejectedItem {
 /// # Errors
 /// [`Failure`] when the body as a whole cannot be read; nothing is taken then.
 pub async fn ingest(cx: &Cx, org: OrgId, content_type: &str, body: &str) -> Result<Taken, Failure> {
-    let grant = cx.allow(Action::UsageSend, org).await?;
-    let parts = sources::events::split(content_type, body).map_err(|reason| Failure::unreadable("body", reason))?;
-    let mut tx = cx.read_with(&grant).await?;
+    let mut tx = cx.read(Action::UsageSend, org).await?;
     let known: BTreeMap<String, Meter> =
         meters::all(&mut tx).await?.into_iter().map(|meter| (meter.code.clone(), meter)).collect();
     drop(tx);
-    // A correction lowers a bill: whoever is billed here must not send it for himself.
+    // A correction lowers a bill: whoever is billed here must not send it for themselves.
     let seller = cx.place(org).await?.parent().unwrap_or(org);
     let may_correct = cx.may(Action::InvoiceCreate, seller).await;
-    let mut batch = RawBatch::default();
-    let mut rejected = Vec::new();
-    let mut paths: BTreeMap<OrgId, Option<String>> = BTreeMap::new();
-    for (index, raw) in parts.into_iter().enumerate() {
-        let parsed = sources::events::parse(raw.get(), cx.realm, org, cx.now_us());
-        let checked = parsed.and_then(|record| {
+    let (realm, now_us) = (cx.realm, cx.now_us());
+    let (media, body) = (content_type.to_owned(), body.to_owned());
+    // Thousands of events take a while to read: not on a thread that others wait for.
+    let read = move || {
+        let parts = sources::events::split(&media, &body)?;
+        let checked = parts.into_iter().map(|raw| {
+            let record = sources::events::parse(raw.get(), realm, org, now_us)?;
             check_meter(&known, &record)?;
             check_correction(&record, may_correct)?;
             Ok(record)
         });
-        match checked {
+        Ok::<Vec<Result<UsageRecord, Reject>>, String>(checked.collect())
+    };
+    let parsed = tokio::task::spawn_blocking(read).await?.map_err(|reason| Failure::unreadable("body", reason))?;
+    let mut batch = RawBatch::default();
+    let mut rejected = Vec::new();
+    let mut known = Named { cx, org, paths: BTreeMap::new(), users: BTreeMap::new() };
+    for (index, checked) in parsed.into_iter().enumerate() {
+        let placed = match checked {
+            Ok(record) => known.place(record).await?,
+            Err(reject) => Err(reject),
+        };
+        match placed {
             Err(reject) => rejected.push(RejectedItem { index, reject }),
             Ok(mut record) => {
-                if let std::collections::btree_map::Entry::Vacant(e) = paths.entry(record.org) {
-                    e.insert(path_below(cx, org, record.org).await?);
+                if org != cx.realm.root() {
+                    record.source = format!("{org}:{}", record.source);
                 }
-                match &paths[&record.org] {
-                    Some(path) => {
-                        record.org_path.clone_from(path);
-                        if org != cx.realm.root() {
-                            record.source = format!("{org}:{}", record.source);
-                        }
-                        batch.push(&RawEvent::Usage(Box::new(record)));
-                    }
-                    None => {
-                        let reason = "is not this organisation or one below it";
-                        let subject = record.org.to_string();
-                        let reject = Reject::new(&record.source, &record.record_id, "subject", &subject, reason);
-                        rejected.push(RejectedItem { index, reject });
-                    }
-                }
+                batch.push(&RawEvent::Usage(Box::new(record)));
             }
         }
     }
     let accepted = batch.len();
     cx.app.lake.append(batch).await?;
     Ok(Taken { accepted, rejected })
+}
+
+/// Whom events of one request name: looked up with the sender's eyes, each once.
+struct Named<'a> {
+    cx: &'a Cx,
+    org: OrgId,
+    paths: BTreeMap<OrgId, Option<Vec<OrgId>>>,
+    users: BTreeMap<(OrgId, UserId), bool>,
+}
+
+impl Named<'_> {
+    /// Gives a record its place in the tree, or says what it names that the sender may not speak for.
+    async fn place(&mut self, mut record: UsageRecord) -> Result<Result<UsageRecord, Reject>, Failure> {
+        let reject = |record: &UsageRecord, field: &str, value: &str, reason: &str| {
+            Ok(Err(Reject::new(&record.source, &record.record_id, field, value, reason)))
+        };
+        if let std::collections::btree_map::Entry::Vacant(e) = self.paths.entry(record.org) {
+            e.insert(path_below(self.cx, self.org, record.org).await?);
+        }
+        let Some(path) = &self.paths[&record.org] else {
+            let reason = "is not this organisation or one below it";
+            return reject(&record, "subject", &record.org.to_string(), reason);
+        };
+        record.org_path = path_text(path);
+        let Some(user) = record.user else { return Ok(Ok(record)) };
+        let key = (record.org, user);
+        if !self.users.contains_key(&key) {
+            let mut tx = self.cx.look_around().await?;
+            let places = store::memberships::of_user(&mut tx, user).await?;
+            // Whoever belongs there, or on the way from the sender's organisation down to it, can have used it.
+            let from = path.iter().position(|org| *org == self.org).unwrap_or(0);
+            self.users.insert(key, places.iter().any(|found| path[from..].contains(&found.org)));
+        }
+        if self.users[&key] {
+            return Ok(Ok(record));
+        }
+        reject(&record, "data.user", &user.to_string(), "is nobody of this organisation")
+    }
 }
 
 fn check_correction(record: &metering::UsageRecord, may_correct: bool) -> Result<(), Reject> {
@@ -104,11 +139,11 @@ fn check_meter(known: &BTreeMap<String, Meter>, record: &metering::UsageRecord) 
     }
 }
 
-/// The path of `target` if it lies at or below `org`.
-async fn path_below(cx: &Cx, org: OrgId, target: OrgId) -> Result<Option<String>, Failure> {
+/// The path of `target` if it lies at or below `org` and the caller may send usage for it.
+async fn path_below(cx: &Cx, org: OrgId, target: OrgId) -> Result<Option<Vec<OrgId>>, Failure> {
     match cx.place(target).await {
         Ok(place) if place.path.contains(&org) && cx.may(Action::UsageSend, target).await => {
-            Ok(Some(crate::authority::log::path_text(&place.path)))
+            Ok(Some(place.path.clone()))
         }
         Ok(_) => Ok(None),
         Err(failure) if failure.kind == crate::Kind::NotFound => Ok(None),
@@ -123,6 +158,9 @@ async fn path_below(cx: &Cx, org: OrgId, target: OrgId) -> Result<Option<String>
 pub async fn define_meter(cx: &Cx, meter: Meter) -> Result<(), Failure> {
     if !metering::meter::is_meter_code(&meter.code) || meter.code.starts_with("s3.") {
         return Err(Failure::invalid("code", &meter.code, "must be lower-case words joined by dots, not below s3."));
+    }
+    if meter.unit.chars().count() > 64 || meter.unit.chars().any(char::is_control) {
+        return Err(Failure::invalid("unit", &meter.unit, "must have at most 64 printable characters"));
     }
     if meter.aggregation == metering::Aggregation::Max {
         return Err(Failure::invalid("aggregation", "max", "is not rated yet; use sum"));

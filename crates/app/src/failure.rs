@@ -114,6 +114,11 @@ impl From<store::StoreError> for Failure {
             StoreError::NotFound(what) => Self::not_found(what),
             StoreError::Conflict(_) => Self::conflict("this exists already, or something that it needs does not"),
             StoreError::Busy => Self::new(Kind::Busy, "the database is busy; try again"),
+            StoreError::Nul => Self::unreadable("value", "must not contain NUL characters"),
+            StoreError::Unavailable(_) => {
+                let text = "the database cannot be reached or written to at this moment; try again";
+                Self { source: Some(Box::new(error)), ..Self::new(Kind::Busy, text) }
+            }
             StoreError::Corrupt { .. } | StoreError::Backend(_) => Self::internal(error),
         }
     }
@@ -163,14 +168,22 @@ macro_rules! internal {
         }
     )*};
 }
-internal!(
-    lake::LakeError,
-    ledger::LedgerError,
-    base::DecimalError,
-    base::PeriodError,
-    tokio::task::JoinError,
-    serde_json::Error,
-);
+impl From<lake::LakeError> for Failure {
+    fn from(error: lake::LakeError) -> Self {
+        if let lake::LakeError::Damaged { .. } = &error {
+            let text = "stored usage of this time is damaged: no figure is given until the operator has restored it";
+            let damaged = Self::new(Kind::Internal, text).coded("usage_damaged");
+            return Self { source: Some(Box::new(error)), ..damaged };
+        }
+        if error.is_passing() {
+            let text = "usage cannot be read or kept at this moment; try again";
+            return Self { source: Some(Box::new(error)), ..Self::new(Kind::Busy, text) };
+        }
+        Self::internal(error)
+    }
+}
+
+internal!(ledger::LedgerError, base::DecimalError, base::PeriodError, tokio::task::JoinError, serde_json::Error,);
 
 impl From<papers::PaperError> for Failure {
     fn from(error: papers::PaperError) -> Self {

@@ -15,6 +15,7 @@ pub mod events;
 pub mod factors;
 mod failure;
 pub mod groups;
+pub mod health;
 pub mod idempotency;
 pub mod idps;
 pub mod keys;
@@ -45,6 +46,7 @@ mod world;
 
 pub use authority::{App, Change, Cx, Operator, Origin};
 pub use failure::{Failure, Kind};
+pub use identity::proxies::Proxies;
 pub use outside::Outside;
 pub use world::MachineWorld;
 

@@ -49,9 +49,9 @@ fn invoice_kind(kind: &str) -> Result<InvoiceKind, Failure> {
 }
 
 fn check_address(address: &[String]) -> Result<(), Failure> {
-    let long_line = address.iter().find(|line| line.chars().count() > 120);
+    let long_line = address.iter().find(|line| line.chars().count() > 120 || line.chars().any(char::is_control));
     match long_line.or(address.get(8)) {
-        Some(line) => Err(Failure::invalid("address", line, "must be at most 8 lines of 120 characters")),
+        Some(line) => Err(Failure::invalid("address", line, "must be at most 8 lines of 120 printable characters")),
         None => Ok(()),
     }
 }

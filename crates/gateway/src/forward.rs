@@ -2,7 +2,6 @@
 
 use crate::answer::{self, Reply};
 use crate::gateway::{Fault, Gateway};
-use crate::idle::IdleBody;
 use crate::inbound::Inbound;
 use crate::meter::Meter;
 use crate::port::{Mapping, Port};
@@ -17,6 +16,7 @@ use s3::payload::ChecksumsOf;
 use s3::rewrite::{Rewrite, rewrite_xml};
 use s3::xml::{self, XmlError};
 use s3::{Body, Operation, Outgoing, PayloadDecoder, PayloadMode, Query, S3Error, empty_body, full_body, names};
+use serving::idle::IdleBody;
 use std::pin::pin;
 
 /// Largest request body that is read into memory: XML only.

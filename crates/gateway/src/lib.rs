@@ -11,7 +11,6 @@ mod delete_objects;
 mod folder_lists;
 mod forward;
 mod gateway;
-mod idle;
 mod inbound;
 mod listing;
 mod lists;

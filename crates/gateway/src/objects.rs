@@ -3,7 +3,6 @@
 use crate::answer::Reply;
 use crate::forward::{SmallRequest, upstream_headers};
 use crate::gateway::{Fault, Gateway};
-use crate::idle::{IdleBody, Silence};
 use crate::inbound::Inbound;
 use crate::meter::Meter;
 use crate::port::{Mapping, Port, VirtualBucket};
@@ -16,6 +15,7 @@ use metering::s3::ObjectChange;
 use s3::payload::ChecksumsOf;
 use s3::sigv4::UNSIGNED_PAYLOAD;
 use s3::{Operation, Outgoing, PayloadDecoder, PayloadMode, Query, S3Error, full_body, names};
+use serving::idle::{IdleBody, Silence};
 use std::sync::Arc;
 
 /// Largest body of one PUT, as on AWS.

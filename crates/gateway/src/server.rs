@@ -4,15 +4,18 @@
 //! costs less than waking another thread for it.
 
 use crate::gateway::Gateway;
-use crate::idle::IdleWrites;
 use crate::port::Port;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serving::connections::{Connection, Connections};
+use serving::held::Held;
+use serving::idle::IdleWrites;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,7 +25,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 /// How long a client may take to send a request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long the events of requests that were cut off at the stop may take.
 const EVENTS_TIMEOUT: Duration = Duration::from_secs(4);
@@ -30,7 +33,8 @@ const EVENTS_TIMEOUT: Duration = Duration::from_secs(4);
 /// A connection on its way to its thread.
 struct Arrival {
     stream: std::net::TcpStream,
-    source_ip: String,
+    source_ip: IpAddr,
+    place: Connection,
 }
 
 /// A thread that serves connections.
@@ -43,7 +47,12 @@ struct Worker {
 
 /// Serves `listener` until `shutdown` resolves; then lets running requests end, cuts off those that do not,
 /// and lets their events be recorded: half a minute in all.
-pub async fn serve<P: Port>(listener: TcpListener, gateway: Arc<Gateway<P>>, shutdown: impl Future<Output = ()>) {
+pub async fn serve<P: Port>(
+    listener: TcpListener,
+    gateway: Arc<Gateway<P>>,
+    connections: Arc<Connections>,
+    shutdown: impl Future<Output = ()>,
+) {
     let count = std::thread::available_parallelism().map_or(1, usize::from);
     let workers: io::Result<Vec<Worker>> = (0..count).map(|no| Worker::start(no, &gateway)).collect();
     let workers = match workers {
@@ -54,7 +63,10 @@ pub async fn serve<P: Port>(listener: TcpListener, gateway: Arc<Gateway<P>>, shu
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => hand_over(&workers, stream, peer.ip().to_string()),
+                Ok((stream, peer)) => match connections.admit(peer.ip()) {
+                    Some(place) => hand_over(&workers, stream, peer.ip(), place),
+                    None => tracing::warn!(%peer, "no room for a connection: all of them are at work"),
+                },
                 Err(error) => {
                     // Out of descriptors, most likely: wait for some to come back.
                     tracing::warn!(%error, "cannot accept a connection");
@@ -73,13 +85,13 @@ pub async fn serve<P: Port>(listener: TcpListener, gateway: Arc<Gateway<P>>, shu
 }
 
 /// Gives a connection to the thread with the fewest.
-fn hand_over(workers: &[Worker], stream: TcpStream, source_ip: String) {
+fn hand_over(workers: &[Worker], stream: TcpStream, source_ip: IpAddr, place: Connection) {
     let least = workers.iter().min_by_key(|worker| worker.load.load(Ordering::Relaxed));
     let worker = least.expect("there is a thread for each processor");
     match stream.into_std() {
         Ok(stream) => {
             worker.load.fetch_add(1, Ordering::Relaxed);
-            if worker.arrivals.send(Arrival { stream, source_ip }).is_err() {
+            if worker.arrivals.send(Arrival { stream, source_ip, place }).is_err() {
                 tracing::error!("a thread of the gateway has ended");
             }
         }
@@ -116,11 +128,11 @@ async fn serve_arrivals<P: Port>(
             arrival = arriving.recv() => arrival,
             Some(_) = connections.join_next() => continue,
         };
-        let Some(Arrival { stream, source_ip }) = arrival else { break };
+        let Some(Arrival { stream, source_ip, place }) = arrival else { break };
         let (gateway, stopped, load) = (Arc::clone(&gateway), stopped.clone(), Arc::clone(&load));
         connections.spawn(async move {
             match TcpStream::from_std(stream) {
-                Ok(stream) => connection(stream, source_ip, gateway, stopped).await,
+                Ok(stream) => connection(stream, source_ip, gateway, place, stopped).await,
                 Err(error) => tracing::warn!(%error, "cannot take a connection"),
             }
             load.fetch_sub(1, Ordering::Relaxed);
@@ -156,18 +168,23 @@ async fn drain<P: Port>(gateway: &Gateway<P>, stop: &watch::Sender<bool>, mut co
 
 async fn connection<P: Port>(
     stream: TcpStream,
-    source_ip: String,
+    source_ip: IpAddr,
     gateway: Arc<Gateway<P>>,
+    place: Connection,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let place = Arc::new(place);
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
     let stream = IdleWrites::new(stream, gateway.settings.client_idle_max);
+    let of_requests = Arc::clone(&place);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let gateway = Arc::clone(&gateway);
-        let source_ip = source_ip.clone();
-        async move { Ok::<_, Infallible>(gateway.handle(request, source_ip).await) }
+        let (proxies, busy) = (&gateway.settings.proxies, of_requests.busy());
+        let lines = request.headers().get_all(proxies.header()).iter();
+        let source_ip = proxies.client(source_ip, lines.map(|line| line.to_str().unwrap_or("?"))).to_string();
+        async move { Ok::<_, Infallible>(gateway.handle(request, source_ip).await.map(|body| Held::new(body, busy))) }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
@@ -181,6 +198,7 @@ async fn connection<P: Port>(
                 }
                 return;
             }
+            () = place.sent_away() => return,
             changed = stopped.changed(), if !stopping => {
                 stopping = true;
                 if changed.is_ok() {

@@ -17,6 +17,8 @@ pub struct Settings {
     pub token_key: [u8; 32],
     /// A client that sends or takes nothing of a body for so long is gone.
     pub client_idle_max: Duration,
+    /// Reverse proxies that say whom they speak for.
+    pub proxies: app::Proxies,
     /// An upstream that sends or takes nothing of a body for so long is gone.
     pub upstream_idle_max: Duration,
     /// How long an upstream may work on a request before its answer begins. Completing an upload or
@@ -37,6 +39,7 @@ impl Settings {
             region: None,
             token_key,
             client_idle_max: Duration::from_secs(60),
+            proxies: app::Proxies::default(),
             upstream_idle_max: Duration::from_secs(60),
             answer_max: Duration::from_secs(900),
             drain_max: Duration::from_secs(25),

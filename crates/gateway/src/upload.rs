@@ -5,13 +5,13 @@
 //! comes to be.
 
 use crate::gateway::Fault;
-use crate::idle::{IdleBody, Silence};
 use crate::meter::Counters;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use s3::{BoxError, PayloadDecoder, S3Error};
+use serving::idle::{IdleBody, Silence};
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -9,6 +9,7 @@ pub mod dns;
 pub mod fetch;
 pub mod guard;
 pub mod oidc;
+pub mod proxies;
 pub mod qr;
 pub mod recovery;
 pub mod scim;

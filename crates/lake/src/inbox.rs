@@ -221,6 +221,10 @@ impl Inbox {
         kept
     }
 
+    pub(crate) fn waiting_bytes(&self) -> u64 {
+        self.room.bytes.load(Ordering::Relaxed)
+    }
+
     /// The number of the newest group that is on disk.
     pub(crate) async fn newest(&self) -> Result<i64, LakeError> {
         match &self.kept {

@@ -136,6 +136,12 @@ impl Lake {
         tokio::task::spawn_blocking(work).await.map_err(|_| LakeError::Closed)
     }
 
+    /// Bytes of events that wait to be sealed.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> u64 {
+        self.inner.inbox.waiting_bytes()
+    }
+
     /// Where the Parquet files are.
     #[must_use]
     pub fn files(&self) -> &Path {

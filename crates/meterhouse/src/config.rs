@@ -38,7 +38,7 @@ pub(crate) struct Config {
 }
 
 /// What the program may speak to when people name an address: S3 endpoints, identity providers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Network {
     /// Networks besides public addresses: `127.0.0.0/8`, `10.20.0.0/16`.
@@ -47,6 +47,25 @@ pub(crate) struct Network {
     pub(crate) ports: Vec<u16>,
     /// `192.0.2.53:53` of the resolver that is asked for TXT records; empty: those of /etc/resolv.conf.
     pub(crate) resolver: String,
+    /// Reverse proxies whose word about a client's address is believed: `127.0.0.1/32`. None by default.
+    pub(crate) trusted_proxies: Vec<String>,
+    /// The header in which they say it: `x-forwarded-for` or `forwarded`; empty: the first.
+    pub(crate) proxy_header: String,
+    /// Connections of one port from one address at most; trusted proxies have no such limit.
+    pub(crate) connections_per_address: usize,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self {
+            allow: Vec::new(),
+            ports: Vec::new(),
+            resolver: String::new(),
+            trusted_proxies: Vec::new(),
+            proxy_header: String::new(),
+            connections_per_address: 512,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -128,7 +147,7 @@ impl Default for Log {
 }
 
 /// Environment variables and the keys they set.
-const ENVIRONMENT: [(&str, &str); 14] = [
+const ENVIRONMENT: [(&str, &str); 16] = [
     ("METERHOUSE_DATA_DIR", "data_dir"),
     ("METERHOUSE_DATABASE_URL", "database.url"),
     ("METERHOUSE_DATABASE_URL_FILE", "database.url_file"),
@@ -140,7 +159,9 @@ const ENVIRONMENT: [(&str, &str); 14] = [
     ("METERHOUSE_GATEWAY_REGION", "gateway.region"),
     ("METERHOUSE_SECRETS_KEY_FILE", "secrets.key_file"),
     ("METERHOUSE_NETWORK_ALLOW", "network.allow"),
+    ("METERHOUSE_NETWORK_PROXY_HEADER", "network.proxy_header"),
     ("METERHOUSE_NETWORK_RESOLVER", "network.resolver"),
+    ("METERHOUSE_NETWORK_TRUSTED_PROXIES", "network.trusted_proxies"),
     ("METERHOUSE_LOG_LEVEL", "log.level"),
     ("METERHOUSE_LOG_FORMAT", "log.format"),
 ];
@@ -208,7 +229,7 @@ fn note_origins(table: &toml::Table, prefix: &str, name: &str, origins: &mut BTr
 
 fn put(table: &mut toml::Table, key: &str, value: &str) {
     let text = match key {
-        "network.allow" => {
+        "network.allow" | "network.trusted_proxies" => {
             let parts = value.split(',').map(str::trim).filter(|part| !part.is_empty());
             toml::Value::Array(parts.map(|part| toml::Value::String(part.to_owned())).collect())
         }
@@ -252,6 +273,12 @@ fn validate(config: &Config) -> Result<(), Exit> {
     let resolver = &config.network.resolver;
     if !resolver.is_empty() && resolver.parse::<std::net::SocketAddr>().is_err() {
         return wrong("network.resolver", resolver, "is not an address with port such as 192.0.2.53:53");
+    }
+    app::Proxies::read(&config.network.trusted_proxies, &config.network.proxy_header)
+        .map_err(|error| Exit::usage(format!("network.trusted_proxies: {error}")))?;
+    let per_address = config.network.connections_per_address;
+    if !(8..=20_000).contains(&per_address) {
+        return wrong("network.connections_per_address", &per_address.to_string(), "is not 8 to 20000");
     }
     if !["json", "text"].contains(&config.log.format.as_str()) {
         return wrong("log.format", &config.log.format, "is not one of json, text");

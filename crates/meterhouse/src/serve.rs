@@ -7,6 +7,7 @@ use base::World;
 use clap::Args;
 use gateway::AppPort;
 use lake::Lake;
+use serving::connections::{Connections, Limits};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -102,12 +103,17 @@ pub(crate) async fn open_app(config: &Config, world: Arc<dyn World>) -> Result<(
     let key = vault_key(config, world.as_ref())?;
     let postgres = config.postgres_url()?;
     let store = open_store(config).await?;
+    if !store.hold_alone().await.map_err(|error| Exit::failed(format!("database.url: {error}")))? {
+        let text = "database.url: another meterhouse process works on this database; one installation has one process";
+        return Err(Exit { code: 5, ..Exit::failed(text.to_owned()) });
+    }
     let settings = lake::Settings { ack_before_commit: fault("ack-early"), ..lake::Settings::default() };
     let absolute = std::path::absolute(folder).map_err(|error| Exit::failed(error.to_string()))?;
     let opened = Lake::open(&absolute, postgres.as_deref(), world.clone(), settings).await;
     let lake = opened.map_err(|error| Exit::failed(error.to_string()))?;
     let outside = outside(config, &world)?;
     let app = App::new(store, lake, world, app::secrets::Vault::new(&key), outside)?;
+    app.check_together().await?;
     Ok((app, key))
 }
 
@@ -172,13 +178,28 @@ pub(crate) async fn start(config: &Config, app: Arc<App>, key: [u8; 32], timers:
     let (console_address, gateway_address) = (address(&console)?, address(&gateway)?);
     let or_else =
         |text: &str, address: SocketAddr| if text.is_empty() { format!("http://{address}") } else { text.to_owned() };
+    let files = serving::files::raise_limit();
+    let limits = Limits {
+        connections_max: serving::files::connections_max(files),
+        per_address_max: config.network.connections_per_address,
+    };
+    let proxies = app::Proxies::read(&config.network.trusted_proxies, &config.network.proxy_header)
+        .map_err(|error| Exit::usage(format!("network.trusted_proxies: {error}")))?;
+    // Behind a proxy everybody has its address.
+    let port = || {
+        let proxies = proxies.clone();
+        Connections::new(limits, move |address| proxies.trusts(address.to_canonical()))
+    };
+    let (console_connections, gateway_connections) = (port(), port());
     let web = Web {
+        proxies: proxies.clone(),
         app: app.clone(),
         s3_url: or_else(&config.gateway.public_url, gateway_address),
         https: config.console.public_url.starts_with("https://"),
         console_url: config.console.public_url.trim_end_matches('/').to_owned(),
     };
     let mut settings = gateway::Settings::new(key);
+    settings.proxies = proxies;
     settings.domain = Some(config.gateway.domain.clone()).filter(|domain| !domain.is_empty());
     settings.region = Some(config.gateway.region.clone()).filter(|region| !region.is_empty());
     settings.public_url = Some(config.gateway.public_url.clone()).filter(|url| !url.is_empty());
@@ -190,11 +211,11 @@ pub(crate) async fn start(config: &Config, app: Arc<App>, key: [u8; 32], timers:
     let mut tasks = Vec::new();
     let end = stopped(stop_seen.clone());
     tasks.push(tokio::spawn(async move {
-        if let Err(error) = web::serve(console, web, end).await {
+        if let Err(error) = web::serve(console, web, console_connections, end).await {
             tracing::error!(%error, "the console ended");
         }
     }));
-    tasks.push(tokio::spawn(gateway::serve(gateway, s3, stopped(stop_seen.clone()))));
+    tasks.push(tokio::spawn(gateway::serve(gateway, s3, gateway_connections, stopped(stop_seen.clone()))));
     if timers {
         tasks.push(tokio::spawn(app::timers::run(app.clone(), stopped(stop_seen))));
     }

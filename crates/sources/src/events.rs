@@ -93,6 +93,30 @@ pub fn parse(raw: &str, realm: RealmId, default_org: OrgId, now_us: i64) -> Resu
     };
     let instant =
         |field: &str, text: &str| period::parse_instant(text).map_err(|error| reject(field, text, &format!("{error}")));
+    let attributes = event.data.attributes.as_ref().map(|map| serde_json::Value::Object(map.clone()));
+    let attributes = attributes.map_or_else(|| "{}".to_owned(), |value| value.to_string());
+    for (field, text) in [
+        ("id", &*event.id),
+        ("source", &event.source),
+        ("type", &event.meter),
+        ("subject", &event.subject),
+        ("data.resource", &event.data.resource),
+    ]
+    .into_iter()
+    .chain(
+        event
+            .data
+            .dimensions
+            .iter()
+            .flat_map(|(name, value)| [("data.dimensions", &**name), ("data.dimensions", value)]),
+    ) {
+        if text.chars().any(char::is_control) {
+            return Err(reject(field, text, "has control characters"));
+        }
+    }
+    if event.data.attributes.as_ref().is_some_and(has_control) {
+        return Err(reject("data.attributes", &attributes, "has control characters"));
+    }
     if event.time.is_empty() {
         // Without it a repeated delivery would be another event.
         return Err(reject("time", "", "is missing; send when it happened, as 2026-10-01T00:00:00Z"));
@@ -130,10 +154,7 @@ pub fn parse(raw: &str, realm: RealmId, default_org: OrgId, now_us: i64) -> Resu
         start_us,
         end_us,
         kind: event.data.kind.unwrap_or(RecordKind::Usage),
-        attributes: event
-            .data
-            .attributes
-            .map_or_else(|| "{}".to_owned(), |map| serde_json::Value::Object(map).to_string()),
+        attributes,
     };
     metering::record::check(&record, now_us)?;
     let long = record.dimensions.iter().find(|(name, value)| name.len() > 64 || value.len() > 256);
@@ -144,12 +165,28 @@ pub fn parse(raw: &str, realm: RealmId, default_org: OrgId, now_us: i64) -> Resu
     Ok(record)
 }
 
+/// Whether a name or a text somewhere in it has control characters other than line breaks and tabs.
+fn has_control(map: &serde_json::Map<String, serde_json::Value>) -> bool {
+    let is_odd = |text: &str| text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
+    fn within(value: &serde_json::Value, is_odd: &dyn Fn(&str) -> bool) -> bool {
+        match value {
+            serde_json::Value::String(text) => is_odd(text),
+            serde_json::Value::Array(items) => items.iter().any(|item| within(item, is_odd)),
+            serde_json::Value::Object(map) => map.iter().any(|(name, item)| is_odd(name) || within(item, is_odd)),
+            _ => false,
+        }
+    }
+    map.iter().any(|(name, value)| is_odd(name) || within(value, &is_odd))
+}
+
 /// What can still be said of something that is not an event.
 fn malformed(raw: &str, error: &serde_json::Error) -> Reject {
     let value: serde_json::Value = serde_json::from_str(raw).unwrap_or_default();
     let text = |name: &str| value.get(name).and_then(|found| found.as_str()).unwrap_or_default().to_owned();
     let reason = error.to_string();
-    let field = reason.split('`').nth(1).unwrap_or("event").to_owned();
+    // serde puts the name of a field between backquotes, and also the sender's own words: only a name is taken.
+    let named = reason.split('`').nth(1).filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+    let field = named.filter(|_| reason.contains("field `")).unwrap_or("event").to_owned();
     Reject::new(&text("source"), &text("id"), &field, raw, &reason)
 }
 
@@ -205,6 +242,13 @@ mod tests {
             ("data.quantity=null", "data.quantity"),
             ("data.end=\"2026-09-30T22:00:00Z\"", "end"),
             ("data.colour=\"red\"", "colour"),
+            ("id=\"a\\u0000b\"", "id"),
+            ("source=\"a\\u001bb\"", "source"),
+            ("data.resource=\"a\\u0000b\"", "data.resource"),
+            ("data.dimensions={\"a\":\"\\u007f\"}", "data.dimensions"),
+            ("data.attributes={\"a\":[\"\\u0000\"]}", "data.attributes"),
+            ("data.attributes={\"\\u0000\":1}", "data.attributes"),
+            ("data.kind=\"a\\u0000b\"", "event"),
         ] {
             assert_eq!(event(change).unwrap_err().field, field, "{change}");
         }

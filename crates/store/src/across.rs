@@ -113,6 +113,26 @@ pub async fn expire(store: &Store, now_us: i64, answers_before_us: i64) -> Resul
     tx.commit().await
 }
 
+/// Writes that the database takes something.
+pub async fn heartbeat(store: &Store, now_us: i64) -> Result<(), StoreError> {
+    let mut tx = store.begin_across().await?;
+    let sql = across!("the installation has one heart", "update heartbeat set at_us = $1 where one = 1");
+    tx.across(sql, params![now_us], |_| Ok(())).await?;
+    tx.commit().await
+}
+
+/// The newest batch that an issued or drafted document was made from, in any realm.
+pub async fn newest_watermark(store: &Store) -> Result<i64, StoreError> {
+    let mut tx = store.begin_across().await?;
+    let sql = across!(
+        "the lake serves every realm",
+        "select cast(coalesce(max(watermark), 0) as bigint) as watermark from invoice"
+    );
+    let found = tx.across(sql, params![], |row| row.int("watermark")).await?;
+    tx.commit().await?;
+    Ok(found.into_iter().next().unwrap_or(0))
+}
+
 /// A job that this process now holds until its lease ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {

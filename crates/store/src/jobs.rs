@@ -20,17 +20,26 @@ pub struct Job {
     pub due_us: i64,
 }
 
-/// Puts a job down; the same work is not queued twice while it waits.
+/// Puts a job down; the same work is not queued twice while it waits, and begins anew where it was given up.
 pub async fn enqueue(tx: &mut Tx, job: &Job) -> Result<(), StoreError> {
     let sql = scoped!(
         "insert into job (realm_id, job_id, org_id, kind, unique_key, payload_json, state, due_us, lease_until_us,
                           attempts, last_error)
          values ($1, $2, $3, $4, $5, $6, 'waiting', $7, 0, 0, '')
-         on conflict (realm_id, unique_key) do nothing"
+         on conflict (realm_id, unique_key) do update
+            set state = 'waiting', due_us = excluded.due_us, attempts = 0
+          where job.state = 'failed'"
     );
     let values =
         params![job.id, job.org, job.kind.as_str(), job.unique_key.as_str(), job.payload_json.as_str(), job.due_us,];
     tx.execute(sql, values).await?;
+    Ok(())
+}
+
+/// Holds claimed work for longer, as long as somebody works on it.
+pub async fn renew(tx: &mut Tx, job: JobId, lease_until_us: i64) -> Result<(), StoreError> {
+    let sql = scoped!("update job set lease_until_us = $3 where realm_id = $1 and job_id = $2");
+    tx.execute(sql, params![job, lease_until_us]).await?;
     Ok(())
 }
 

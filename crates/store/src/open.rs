@@ -4,7 +4,8 @@ use crate::sql::{StoreError, Tx, params, scoped};
 use access::Grant;
 use base::RealmId;
 use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyPool, Executor};
+use sqlx::{AnyPool, Connection, Executor};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Which database is underneath.
@@ -31,6 +32,9 @@ const MIGRATIONS: &[(i64, &str)] = &[
 pub struct Store {
     pool: AnyPool,
     engine: Engine,
+    /// The connection whose lock keeps other processes out, while there is one.
+    alone: Arc<Mutex<Option<sqlx::AnyConnection>>>,
+    url: Arc<str>,
 }
 
 fn engine_of(url: &str) -> Result<Engine, StoreError> {
@@ -58,8 +62,8 @@ impl Store {
         };
         migrate(&url, engine).await?;
         let pool = AnyPoolOptions::new()
-            .max_connections(if engine == Engine::Sqlite { 8 } else { 16 })
-            .acquire_timeout(Duration::from_secs(30))
+            .max_connections(if engine == Engine::Sqlite { SQLITE_CONNECTIONS } else { POSTGRES_CONNECTIONS })
+            .acquire_timeout(Duration::from_secs(if engine == Engine::Postgres { 2 } else { 30 }))
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     let set_up = match engine {
@@ -71,7 +75,7 @@ impl Store {
             })
             .connect(&url)
             .await?;
-        Ok(Self { pool, engine })
+        Ok(Self { pool, engine, alone: Arc::default(), url: url.into() })
     }
 
     /// The engine underneath.
@@ -80,8 +84,31 @@ impl Store {
         self.engine
     }
 
+    /// Keeps other processes off this database as long as this one lives; says whether it could. On SQLite a lock of
+    /// the data folder does so.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn hold_alone(&self) -> Result<bool, StoreError> {
+        if self.engine == Engine::Sqlite {
+            return Ok(true);
+        }
+        let mut connection = sqlx::AnyConnection::connect(&self.url).await?;
+        let sql = "select cast(pg_try_advisory_lock(7215002) as int)";
+        let held = sqlx::query_scalar::<_, i32>(sql).fetch_one(&mut connection).await? == 1;
+        if held && let Ok(mut alone) = self.alone.lock() {
+            *alone = Some(connection);
+        }
+        Ok(held)
+    }
+
     /// Closes all connections.
     pub async fn close(&self) {
+        let alone = self.alone.lock().ok().and_then(|mut alone| alone.take());
+        if let Some(connection) = alone {
+            // It ends with the process in any case.
+            let _ = connection.close().await;
+        }
         self.pool.close().await;
     }
 
@@ -129,12 +156,24 @@ impl Store {
     }
 
     async fn begin_as(&self, realm: RealmId, setting: String, begin: &'static str) -> Result<Tx, StoreError> {
-        let mut inner = self.pool.begin_with(begin).await?;
+        let mut inner = self.begin_free(begin).await?;
         if self.engine == Engine::Postgres {
             let query = sqlx::query("select set_config('meterhouse.realm_id', $1, true)").bind(setting);
             query.execute(&mut *inner).await?;
         }
         Ok(Tx::new(inner, realm))
+    }
+
+    /// A connection whose transaction could not be ended, since the disk was full, cannot begin another one: it is
+    /// thrown away, and a fresh one is taken.
+    async fn begin_free(&self, begin: &'static str) -> Result<sqlx::Transaction<'static, sqlx::Any>, StoreError> {
+        for _ in 0..POSTGRES_CONNECTIONS {
+            match self.pool.begin_with(begin).await {
+                Err(sqlx::Error::InvalidSavePointStatement) => drop_stuck(&self.pool).await,
+                other => return Ok(other?),
+            }
+        }
+        Ok(self.pool.begin_with(begin).await?)
     }
 
     /// Asks the engine to prepare a statement: the test of every statement on both engines.
@@ -164,6 +203,27 @@ impl Store {
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.pool.execute("select 1").await?;
         Ok(())
+    }
+}
+
+/// Connections at once.
+const SQLITE_CONNECTIONS: u32 = 8;
+const POSTGRES_CONNECTIONS: u32 = 16;
+
+/// Closes the connections that hang in a transaction of somebody who is gone.
+async fn drop_stuck(pool: &AnyPool) {
+    while let Some(mut connection) = pool.try_acquire() {
+        if is_free(&mut connection).await {
+            return;
+        }
+        connection.close_on_drop();
+    }
+}
+
+async fn is_free(connection: &mut sqlx::AnyConnection) -> bool {
+    match sqlx::Connection::begin_with(connection, "begin").await {
+        Ok(tx) => tx.rollback().await.is_ok(),
+        Err(_) => false,
     }
 }
 
@@ -232,4 +292,7 @@ begin
     execute format('grant select, insert, update, delete on %I to meterhouse_app', place.table_name);
   end loop;
   execute 'grant select on schema_migration to meterhouse_app';
+  if to_regclass('heartbeat') is not null then
+    execute 'grant select, update on heartbeat to meterhouse_app';
+  end if;
 end $$";

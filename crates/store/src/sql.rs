@@ -18,6 +18,12 @@ pub enum StoreError {
     /// Another writer holds the database for too long.
     #[error("the database is busy")]
     Busy,
+    /// A text that no engine stores or finds the same: PostgreSQL knows no NUL.
+    #[error("a text has a NUL character")]
+    Nul,
+    /// The database is gone, full or not writable; what was asked for did not happen.
+    #[error("the database cannot be used at this moment: {0}")]
+    Unavailable(sqlx::Error),
     /// A stored value cannot be read back.
     #[error("stored value {value:?} of {column} cannot be read")]
     Corrupt {
@@ -42,7 +48,29 @@ impl From<sqlx::Error> for StoreError {
                 return Self::Busy;
             }
         }
-        Self::Backend(error)
+        if is_passing(&error) { Self::Unavailable(error) } else { Self::Backend(error) }
+    }
+}
+
+/// Whether an error is about the database's circumstances and passes by itself, or with what the operator does.
+fn is_passing(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed
+        | sqlx::Error::InvalidSavePointStatement => true,
+        sqlx::Error::Database(cause) => {
+            let code = cause.code().unwrap_or_default();
+            if code.len() == 5 {
+                // PostgreSQL: connection, resources, operator's intervention, system error.
+                return ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) || code == "25006";
+            }
+            // SQLite: no memory, read-only, I/O, full, cannot open, protocol.
+            code.parse::<i64>().is_ok_and(|code| [7, 8, 10, 13, 14, 15].contains(&(code & 0xff)))
+        }
+        _ => false,
     }
 }
 
@@ -338,6 +366,7 @@ fn arguments(realm: Option<RealmId>, params: Vec<Param>) -> Result<AnyArguments,
     let realm = realm.map(|realm| Param::Text(realm.to_string()));
     for param in realm.into_iter().chain(params) {
         match param {
+            Param::Text(value) if value.contains('\0') => return Err(StoreError::Nul),
             Param::Text(value) => arguments.add(value),
             Param::Int(value) => arguments.add(value),
             Param::NullText => arguments.add(None::<String>),

@@ -1,15 +1,15 @@
 //! Who asks: the console's cookie or the API's bearer token.
 
+use crate::ClientAddress;
 use crate::Web;
 use crate::problem::{PageFailure, Problem};
 use app::sign_in::{self, Client, SignedIn};
 use app::tokens;
 use app::{Failure, Kind};
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use std::convert::Infallible;
-use std::net::SocketAddr;
 
 /// The cookie of a session. `__Host-` binds it to this host and to https; plain http on loopback has to
 /// do without.
@@ -37,11 +37,11 @@ pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
         .find_map(|pair| pair.trim().split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value.to_owned()))
 }
 
-/// The client of a request: its address as the socket says it, and what it calls itself.
+/// The client of a request: its address, as the socket or a trusted proxy says it, and what it calls itself.
 pub(crate) struct From(pub(crate) Client);
 
 pub(crate) fn client(parts: &Parts) -> Client {
-    let ip = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let ip = parts.extensions.get::<ClientAddress>().and_then(|found| found.0);
     let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     Client { ip, agent: agent.to_owned() }
 }

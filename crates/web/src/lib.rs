@@ -5,20 +5,22 @@ pub mod api;
 mod auth;
 pub mod charts;
 pub mod console;
+mod metrics;
 mod problem;
 pub mod scim;
+mod server;
 mod units;
 
 use app::App;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use std::future::Future;
-use std::net::SocketAddr;
+pub use server::serve;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// What pages and answers need to know of the installation.
@@ -26,28 +28,14 @@ use std::sync::Arc;
 pub struct Web {
     /// The application.
     pub app: Arc<App>,
+    /// Reverse proxies that say whom they speak for.
+    pub proxies: app::Proxies,
     /// Address of the S3 gateway as clients use it: `http://127.0.0.1:9000`.
     pub s3_url: String,
     /// Whether the console is reached by https: then cookies demand it.
     pub https: bool,
     /// Address of the console as people use it; empty: as each request names it.
     pub console_url: String,
-}
-
-/// Serves console and API until `shutdown` ends; requests that run are finished, also those whose client has
-/// gone away.
-///
-/// # Errors
-/// What the system says about the socket.
-pub async fn serve(
-    listener: tokio::net::TcpListener,
-    web: Web,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let service = router(web).into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, service).with_graceful_shutdown(shutdown).await;
-    api::all_at_their_end().await;
-    served
 }
 
 /// The console at `/`, the API at `/v1`, SCIM at `/scim/v2`, health at `/livez` and `/readyz`.
@@ -61,7 +49,10 @@ pub fn router(web: Web) -> Router {
         .route("/assets/meterhouse.css", get(style_sheet))
         .route("/assets/passkeys.js", get(passkey_script))
         .route("/docs/errors", get(errors_page))
-        .layer(middleware::from_fn(guard))
+        .route("/metrics", get(metrics::metrics))
+        .route("/system", get(metrics::page))
+        .layer(middleware::from_fn_with_state(web.clone(), guard))
+        .layer(middleware::from_fn_with_state(web.clone(), note_client))
         .with_state(web)
 }
 
@@ -120,8 +111,20 @@ fn is_crooked(location: &HeaderValue) -> bool {
     location.as_bytes().iter().any(u8::is_ascii_control)
 }
 
+/// The client's address, worked out once for each request.
+#[derive(Clone, Copy)]
+pub(crate) struct ClientAddress(pub(crate) Option<IpAddr>);
+
+async fn note_client(State(web): State<Web>, mut request: Request<Body>, next: Next) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let lines = request.headers().get_all(web.proxies.header()).iter();
+    let address = peer.map(|peer| web.proxies.client(peer, lines.map(|line| line.to_str().unwrap_or("?"))));
+    request.extensions_mut().insert(ClientAddress(address));
+    next.run(request).await
+}
+
 /// Headers of every answer, and the check that a change comes from our own pages.
-async fn guard(request: Request<Body>, next: Next) -> Response {
+async fn guard(State(web): State<Web>, request: Request<Body>, next: Next) -> Response {
     let is_change = !matches!(*request.method(), axum::http::Method::GET | axum::http::Method::HEAD);
     let from_elsewhere =
         request.headers().get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
@@ -152,6 +155,10 @@ async fn guard(request: Request<Body>, next: Next) -> Response {
     ];
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    if web.https {
+        // Two years, as browsers' preload lists want it.
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000"));
     }
     if !is_asset && !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -91,7 +91,8 @@ impl Stage {
                 std::future::pending::<()>().await;
             }
         };
-        let serving = tokio::spawn(gateway::serve(listener, Arc::new(gateway), stopped));
+        let connections = serving::connections::Connections::new(Default::default(), |_| false);
+        let serving = tokio::spawn(gateway::serve(listener, Arc::new(gateway), connections, stopped));
         Self { address, events, upstream, world, stop: Some(stop), serving }
     }
 

@@ -12,7 +12,7 @@ use crate::Web;
 use crate::auth::Caller;
 use crate::problem::Problem;
 use app::sign_in::SignedIn;
-use app::{Cx, idempotency, secrets};
+use app::{Cx, Failure, Kind, idempotency, secrets};
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -64,6 +64,10 @@ pub(super) async fn read_body(body: axum::body::Body, bytes_max: usize) -> Resul
         if error.source().is_some_and(|source| source.is::<LengthLimitError>()) {
             let text = format!("body: has more than {bytes_max} bytes");
             return Refused::plain(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "", text);
+        }
+        if crate::server::is_no_room(&error) {
+            let text = "too many large requests are being read at this moment; try again";
+            return Refused::from(Failure::new(Kind::Busy, text));
         }
         Refused::malformed("", "body: broke off")
     })?;

@@ -62,6 +62,7 @@ impl Bench {
         let outside = app::Outside { allowed, ..app::Outside::default() };
         let app = App::new(store.clone(), lake, world.clone(), app::secrets::Vault::new(&[3; 32]), outside).unwrap();
         let web = web::Web {
+            proxies: app::Proxies::default(),
             app: app.clone(),
             s3_url: "http://127.0.0.1:9000".to_owned(),
             https: false,

@@ -48,6 +48,7 @@ impl Bench {
         let org = app::orgs::create_child(&cx, cx.realm.root(), child).await.unwrap().id;
         let (_, token) = scim::create_token(&cx, org, "Okta", 30).await.unwrap();
         let router = web::router(Web {
+            proxies: app::Proxies::default(),
             app,
             s3_url: String::new(),
             https: false,

@@ -1,8 +1,8 @@
 //! Nothing waits for ever on a peer that has stopped: bodies and sockets that end after a silence.
 
+use crate::BoxError;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use s3::BoxError;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 /// Measures a silence. It costs nothing while the peer keeps up.
-pub(crate) struct Silence {
+pub struct Silence {
     limit: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     running: bool,
@@ -19,17 +19,17 @@ pub(crate) struct Silence {
 
 impl Silence {
     /// A silence that may last `limit`.
-    pub(crate) fn new(limit: Duration) -> Self {
+    pub fn new(limit: Duration) -> Self {
         Self { limit, timer: None, running: false }
     }
 
     /// Something came.
-    pub(crate) fn broken(&mut self) {
+    pub fn broken(&mut self) {
         self.running = false;
     }
 
     /// Nothing came: ready once it lasted too long.
-    pub(crate) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let limit = self.limit;
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
         if !self.running {
@@ -41,14 +41,14 @@ impl Silence {
 }
 
 /// A body that fails when its sender is silent for too long.
-pub(crate) struct IdleBody<B> {
+pub struct IdleBody<B> {
     inner: B,
     silence: Silence,
 }
 
 impl<B> IdleBody<B> {
     /// Wraps a body.
-    pub(crate) fn new(inner: B, limit: Duration) -> Self {
+    pub fn new(inner: B, limit: Duration) -> Self {
         Self { inner, silence: Silence::new(limit) }
     }
 }
@@ -84,14 +84,14 @@ where
 }
 
 /// A socket whose writes fail when its reader takes nothing for too long.
-pub(crate) struct IdleWrites<S> {
+pub struct IdleWrites<S> {
     inner: S,
     silence: Silence,
 }
 
 impl<S> IdleWrites<S> {
     /// Wraps a socket.
-    pub(crate) fn new(inner: S, limit: Duration) -> Self {
+    pub fn new(inner: S, limit: Duration) -> Self {
         Self { inner, silence: Silence::new(limit) }
     }
 
