@@ -25,12 +25,16 @@ pub(crate) fn owner<'a>(bucket: &'a VirtualBucket, key: &[u8]) -> Option<&'a Map
 
 /// Maps a percent-encoded virtual key.
 ///
-/// Refuses keys that could climb out of their place at an upstream that resolves dot segments, and the
-/// empty real key, which would name the real bucket itself.
+/// Refuses keys with the NUL character, keys that could climb out of their place at an upstream that resolves dot
+/// segments, and the empty real key, which would name the real bucket itself.
 pub(crate) fn place(bucket: &VirtualBucket, raw_key: &str, operation: Operation) -> Result<Place, S3Error> {
     let key = names::decode(raw_key);
     if names::has_dot_segment(&key) {
         return Err(S3Error::invalid_uri().saying("Keys with the path segments . and .. are not accepted."));
+    }
+    // No store of objects keeps such a key the same way: some cut it there, some fail.
+    if key.contains(&0) {
+        return Err(S3Error::invalid_uri().saying("Keys with the NUL character are not accepted."));
     }
     let absent = || {
         if operation.is_write() {
@@ -131,6 +135,8 @@ pub(crate) mod tests {
         check(&[">t/"], "../u/secret", Operation::GetObject, Err("InvalidURI"));
         check(&[">t/"], "%2e%2e/u/secret", Operation::GetObject, Err("InvalidURI"));
         check(&[">t/"], "a/..", Operation::GetObject, Err("InvalidURI"));
+        check(&[">t/"], "a%00b", Operation::PutObject, Err("InvalidURI"));
+        check(&[">t/"], "a%00b", Operation::CreateMultipartUpload, Err("InvalidURI"));
         check(&[">t/"], &"k".repeat(1_023), Operation::GetObject, Err("KeyTooLongError"));
     }
 

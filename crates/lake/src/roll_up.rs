@@ -303,7 +303,7 @@ fn for_each_of(count: usize, work: impl Fn(usize) -> Result<(), LakeError> + Syn
     };
     std::thread::scope(|scope| {
         let handles: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
-        handles.into_iter().map(|handle| handle.join().expect("a worker does not panic")).collect()
+        handles.into_iter().try_for_each(|handle| handle.join().expect("a worker does not panic"))
     })
 }
 

@@ -82,7 +82,8 @@ pub fn split<'a>(content_type: &str, body: &'a str) -> Result<Vec<&'a serde_json
 /// # Errors
 /// A [`Reject`] naming the field.
 pub fn parse(raw: &str, realm: RealmId, default_org: OrgId, now_us: i64) -> Result<UsageRecord, Reject> {
-    let event: CloudEvent = serde_json::from_str(raw).map_err(|error| malformed(raw, &error))?;
+    let event: CloudEvent = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(raw))
+        .map_err(|error| malformed(raw, &error))?;
     let reject = |field: &str, value: &str, reason: &str| Reject::new(&event.source, &event.id, field, value, reason);
     if event.specversion != "1.0" {
         return Err(reject("specversion", &event.specversion, "is not 1.0"));
@@ -180,13 +181,18 @@ fn has_control(map: &serde_json::Map<String, serde_json::Value>) -> bool {
 }
 
 /// What can still be said of something that is not an event.
-fn malformed(raw: &str, error: &serde_json::Error) -> Reject {
+fn malformed(raw: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> Reject {
     let value: serde_json::Value = serde_json::from_str(raw).unwrap_or_default();
     let text = |name: &str| value.get(name).and_then(|found| found.as_str()).unwrap_or_default().to_owned();
-    let reason = error.to_string();
-    // serde puts the name of a field between backquotes, and also the sender's own words: only a name is taken.
-    let named = reason.split('`').nth(1).filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
-    let field = named.filter(|_| reason.contains("field `")).unwrap_or("event").to_owned();
+    let (path, reason) = (error.path().to_string(), error.inner().to_string());
+    // A missing or unknown field is named by the reason, at the place where the path ends.
+    let named = reason.split('`').nth(1).filter(|_| reason.contains("field `"));
+    let is_plain = |name: &&str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let field = match (path.as_str(), named.filter(is_plain)) {
+        ("." | "?", named) => named.unwrap_or("event").to_owned(),
+        (path, Some(named)) if !path.ends_with(named) => format!("{path}.{named}"),
+        (path, _) => path.chars().filter(|c| !c.is_control()).take(100).collect(),
+    };
     Reject::new(&text("source"), &text("id"), &field, raw, &reason)
 }
 
@@ -241,14 +247,15 @@ mod tests {
             ("data.quantity=\"1000000000000000001\"", "quantity"),
             ("data.quantity=null", "data.quantity"),
             ("data.end=\"2026-09-30T22:00:00Z\"", "end"),
-            ("data.colour=\"red\"", "colour"),
+            ("data.colour=\"red\"", "data.colour"),
+            ("data.user=\"a\\u0000b\"", "data.user"),
             ("id=\"a\\u0000b\"", "id"),
             ("source=\"a\\u001bb\"", "source"),
             ("data.resource=\"a\\u0000b\"", "data.resource"),
             ("data.dimensions={\"a\":\"\\u007f\"}", "data.dimensions"),
             ("data.attributes={\"a\":[\"\\u0000\"]}", "data.attributes"),
             ("data.attributes={\"\\u0000\":1}", "data.attributes"),
-            ("data.kind=\"a\\u0000b\"", "event"),
+            ("data.kind=\"a\\u0000b\"", "data.kind"),
         ] {
             assert_eq!(event(change).unwrap_err().field, field, "{change}");
         }
