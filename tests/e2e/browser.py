@@ -275,6 +275,9 @@ def test_an_organisation_from_its_making_to_its_end(stage):
     send(browser, "Set visible costs")
     says(browser, "The settings are saved")
     send(browser, "Withhold", "Withhold")
+    says(browser, "stop working until it is granted again")
+    shoot(browser, "withhold-asked")
+    send(browser, "Withhold", "Withhold")
     says(browser, "not granted here")
     shoot(browser, "settings-withheld")
     # Moving: choose, see what changes, confirm.

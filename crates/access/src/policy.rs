@@ -359,9 +359,9 @@ builtins! {
     /// Prices, costs, invoices and payments.
     BillingAdmin "billing_admin" "Billing Admin" Org EITHER
         ["org:read", "usage:read*", "cost:*", "rule:*", "family:*", "invoice:*", "payment:*", "report:*", "margin:read", "ledger:read"] minus [],
-    /// Reads costs, invoices, payments and reports.
+    /// Reads costs, invoices, payments and reports, and the usage behind them.
     FinanceViewer "finance_viewer" "Finance Viewer" Org EITHER
-        ["org:read", "cost:read*", "invoice:read", "report:read", "report:export", "payment:read", "ledger:read"] minus [],
+        ["org:read", "usage:read", "cost:read*", "invoice:read", "report:read", "report:export", "payment:read", "ledger:read"] minus [],
     /// Reads everything, changes nothing.
     Auditor "auditor" "Auditor" Org EITHER
         ["*:read*", "audit:*", "org:list_children", "report:export", "payment:method_read"] minus [],

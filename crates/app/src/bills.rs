@@ -30,6 +30,8 @@ pub struct Closed {
     pub unrated: Vec<String>,
     /// Edges and papers that failed, each by itself; the others stand.
     pub failed: Vec<FailedEdge>,
+    /// When the month has ended for every buyer: from then on papers can be issued. None without buyers.
+    pub ends_us: Option<i64>,
 }
 
 /// Rates `month` below `seller` and drafts, or issues, a paper for each edge with charges. Drafts can be
@@ -43,11 +45,13 @@ pub async fn close_month(cx: &Cx, seller: OrgId, month: &str, issue: bool) -> Re
     if issue && rated.edges.iter().any(|edge| cx.now_us() < edge.period.end_us) {
         return Err(Failure::conflict(format!("month: {month} is not over; only drafts can be made")));
     }
-    let mut unrated: Vec<String> = rated.edges.iter().flat_map(|edge| edge.unrated.iter().cloned()).collect();
-    // Said aloud, for their usage is given away.
+    // Said aloud, for their usage is given away: whole organisations first, then single meters.
     let unpriced = rated.unpriced.iter();
-    unrated.extend(unpriced.map(|org| format!("{} ({}): no price agreement here or above", org.name, org.id)));
-    let mut closed = Closed { papers: Vec::new(), kept: Vec::new(), unrated, failed: rated.failed };
+    let mut unrated: Vec<String> =
+        unpriced.map(|org| format!("{} ({}): no price agreement here or above", org.name, org.id)).collect();
+    unrated.extend(rated.edges.iter().flat_map(|edge| edge.unrated.iter().cloned()));
+    let ends_us = rated.edges.iter().map(|edge| edge.period.end_us).max();
+    let mut closed = Closed { papers: Vec::new(), kept: Vec::new(), unrated, failed: rated.failed, ends_us };
     let mut late = late_differences(cx, &rated.grant, seller, month, &rated.edges, &mut closed.failed).await?;
     for edge in rated.edges {
         let adjustments = late.remove(&edge.buyer.id).unwrap_or_default();
@@ -175,11 +179,21 @@ fn lines_of(tree: &BilledTree, edge: &RatedEdge) -> Result<Vec<LineSource>, Fail
     for item in &edge.agreement.book.items {
         for charge in edge.charges.iter().filter(|charge| charge.item_code == item.code) {
             if charge.quantity.0 != 0 || charge.amount.0 != 0 {
-                lines.push(line_of(tree, item, edge.period, charge.org, charge.quantity, charge.amount)?);
+                let mut line = line_of(tree, item, edge.period, charge.org, charge.quantity, charge.amount)?;
+                line.note = share_note(item, edge.days);
+                lines.push(line);
             }
         }
     }
     Ok(lines)
+}
+
+/// Which share of a flat fee was charged; empty for the whole.
+fn share_note(item: &PriceItem, (active, days): (u32, u32)) -> String {
+    match item.model {
+        Model::Flat { .. } if active < days => format!("{active} of {days} days"),
+        _ => String::new(),
+    }
 }
 
 fn line_of(
@@ -207,6 +221,7 @@ fn line_of(
         unit: if matches!(item.model, Model::Flat { .. }) { "month".to_owned() } else { item.unit.label.clone() },
         unit_price,
         amount,
+        note: String::new(),
     })
 }
 
@@ -331,7 +346,10 @@ pub async fn paper(cx: &Cx, invoice: InvoiceId) -> Result<Paper, Failure> {
         unit: line.source.unit.clone(),
         unit_price: line.source.unit_price.clone(),
         amount: line.amount_minor.to_major(digits),
-        note: line.original_period.map(|period| format!("belongs to {}", period.month_name(zone))).unwrap_or_default(),
+        note: match line.original_period {
+            Some(period) => format!("belongs to {}", period.month_name(zone)),
+            None => line.source.note.clone(),
+        },
     });
     let subtotals = draft.subtotals()?.into_iter().map(|(name, sum)| (name, sum.to_major(digits))).collect();
     let issued = listed.state == "issued";
@@ -350,8 +368,9 @@ pub async fn paper(cx: &Cx, invoice: InvoiceId) -> Result<Paper, Failure> {
         issued_on: issued.then(|| zone.date_of(invoice.issued_us)),
         due_on: None,
         period: PaperPeriod {
-            start: base::period::format_instant(draft.period.start_us),
-            end: base::period::format_instant(draft.period.end_us),
+            start: zone.instant_of(draft.period.start_us),
+            end: zone.instant_of(draft.period.end_us),
+            last_day: zone.date_of(draft.period.end_us - 1),
             label: draft.period_name.clone(),
             zone: zone.name().to_owned(),
         },
@@ -364,7 +383,7 @@ pub async fn paper(cx: &Cx, invoice: InvoiceId) -> Result<Paper, Failure> {
         tax: Vec::new(),
         total,
         notes,
-        usage_through: Some(format!("batch {}", draft.watermark)),
+        usage_received_by: Some(zone.instant_of(invoice.issued_us)), // A draft keeps when it was made there.
     })
 }
 

@@ -4,10 +4,11 @@
 use crate::authority::Cx;
 use crate::failure::{Failure, Kind};
 use access::{Action, Cost, Costs, visible_costs};
-use base::{AmountPico, OrgId, Period};
+use base::{AmountPico, Currency, OrgId, Period};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use store::charges;
+use store::invoices::{self, Listed};
 
 /// One row: an item at an organisation. Kinds that may not be seen are not there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -169,6 +170,40 @@ pub async fn margin(cx: &Cx, org: OrgId, month: &str) -> Result<Margin, Failure>
         margin: AmountPico(below - owed),
         currency: found.currency.code().to_owned(),
     })
+}
+
+/// What a node of the tree charges one child for a month, and the paper that says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Sale {
+    /// Who owes.
+    pub buyer: OrgId,
+    /// Its name.
+    pub name: String,
+    /// Money of the edge.
+    pub currency: Currency,
+    /// Charged by the latest rating of the month.
+    pub charged: AmountPico,
+    /// The month's paper, draft or issued.
+    pub paper: Option<Listed>,
+}
+
+/// What `org` charges each of its children for a month, by name; who was not charged is left out.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn sales(cx: &Cx, org: OrgId, month: &str) -> Result<Vec<Sale>, Failure> {
+    let mut tx = cx.read(Action::MarginRead, org).await?;
+    let mut found = Vec::new();
+    for child in store::orgs::children(&mut tx, org).await? {
+        let period = Period::month(month, &child.zone).map_err(|error| Failure::unreadable("month", error))?;
+        let charged = AmountPico(sum(&charges::of(&mut tx, child.id, period.start_us).await?)?);
+        let paper = invoices::live(&mut tx, child.id, period.start_us, child.invoice_kind).await?;
+        if charged != AmountPico::ZERO || paper.is_some() {
+            found.push(Sale { buyer: child.id, name: child.name, currency: child.currency, charged, paper });
+        }
+    }
+    found.sort_by(|a, b| (&a.name, a.buyer).cmp(&(&b.name, b.buyer)));
+    Ok(found)
 }
 
 fn sum(charges: &[pricing::Charge]) -> Result<i128, Failure> {

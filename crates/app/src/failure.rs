@@ -41,6 +41,10 @@ pub struct Failure {
     pub text: String,
     /// A code for programs, where the kind alone says too little.
     pub code: Option<&'static str>,
+    /// For a refused act, the same in the words of a person.
+    pub words: Option<Box<str>>,
+    /// Seconds after which another try makes sense, where that is known.
+    pub wait_s: Option<u32>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -48,7 +52,7 @@ impl Failure {
     /// A failure of a kind.
     #[must_use]
     pub fn new(kind: Kind, text: impl Into<String>) -> Self {
-        Self { kind, field: String::new(), text: text.into(), code: None, source: None }
+        Self { kind, field: String::new(), text: text.into(), code: None, words: None, wait_s: None, source: None }
     }
 
     /// A wrong value: `field: "value" reason`.
@@ -56,7 +60,7 @@ impl Failure {
     pub fn invalid(field: &str, value: &str, reason: impl fmt::Display) -> Self {
         let shown: String = value.chars().take(200).collect();
         let text = format!("{field}: {shown:?} {reason}");
-        Self { kind: Kind::Invalid, field: field.to_owned(), text, code: None, source: None }
+        Self { kind: Kind::Invalid, field: field.to_owned(), text, code: None, words: None, wait_s: None, source: None }
     }
 
     /// A value that could not be read, with the reason in the reader's words.
@@ -67,6 +71,8 @@ impl Failure {
             field: field.to_owned(),
             text: format!("{field}: {reason}"),
             code: None,
+            words: None,
+            wait_s: None,
             source: None,
         }
     }
@@ -83,6 +89,12 @@ impl Failure {
         Self { code: Some(code), ..self }
     }
 
+    /// The same failure, with the seconds after which another try makes sense.
+    #[must_use]
+    pub fn waiting(self, wait_s: u32) -> Self {
+        Self { wait_s: Some(wait_s), ..self }
+    }
+
     /// A clash.
     #[must_use]
     pub fn conflict(text: impl Into<String>) -> Self {
@@ -91,7 +103,15 @@ impl Failure {
 
     fn internal(source: impl Error + Send + Sync + 'static) -> Self {
         let text = "something went wrong on our side; the log has the details".to_owned();
-        Self { kind: Kind::Internal, field: String::new(), text, code: None, source: Some(Box::new(source)) }
+        Self {
+            kind: Kind::Internal,
+            field: String::new(),
+            text,
+            code: None,
+            words: None,
+            wait_s: None,
+            source: Some(Box::new(source)),
+        }
     }
 }
 
@@ -124,6 +144,12 @@ impl From<store::StoreError> for Failure {
     }
 }
 
+/// What an action does, as part of a sentence: `see price lists`.
+fn act(action: access::Action) -> String {
+    let mut letters = action.words().trim_end_matches('.').chars();
+    letters.next().into_iter().flat_map(char::to_lowercase).chain(letters).collect()
+}
+
 impl From<access::Denied> for Failure {
     fn from(denied: access::Denied) -> Self {
         use access::Denied;
@@ -134,7 +160,17 @@ impl From<access::Denied> for Failure {
             Denied::ProductNotEnabled(_) => Self::new(Kind::Forbidden, text).coded("product_not_enabled"),
             Denied::StepUp(_) => Self::new(Kind::StepUp, text),
             Denied::TokenScope(_) => Self::new(Kind::Forbidden, text).coded("token_scope"),
-            Denied::GuardRail(..) | Denied::Policy(..) | Denied::Forbidden(_) => Self::new(Kind::Forbidden, text),
+            Denied::GuardRail(action, _) => {
+                let words = format!("A guard-rail of the organisation forbids this to everybody: {}.", act(action));
+                Self { words: Some(words.into()), ..Self::new(Kind::Forbidden, text) }
+            }
+            Denied::Policy(action, _) | Denied::Forbidden(action) => {
+                let words = format!(
+                    "Your roles here do not allow this: {}. An admin of the organisation can give you one that does.",
+                    act(action)
+                );
+                Self { words: Some(words.into()), ..Self::new(Kind::Forbidden, text) }
+            }
         }
     }
 }
@@ -142,7 +178,7 @@ impl From<access::Denied> for Failure {
 impl From<access::policy::PolicyError> for Failure {
     fn from(error: access::policy::PolicyError) -> Self {
         let text = error.to_string();
-        Self { kind: Kind::Invalid, field: error.pointer, text, code: None, source: None }
+        Self { kind: Kind::Invalid, field: error.pointer, text, code: None, words: None, wait_s: None, source: None }
     }
 }
 
@@ -155,7 +191,15 @@ impl From<access::tree::TreeError> for Failure {
             TreeError::Root => "invalid_value",
         };
         let text = format!("parent: {error}");
-        Self { kind: Kind::Invalid, field: "parent".to_owned(), text, code: Some(code), source: None }
+        Self {
+            kind: Kind::Invalid,
+            field: "parent".to_owned(),
+            text,
+            code: Some(code),
+            words: None,
+            wait_s: None,
+            source: None,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::people::check_could_give;
 use crate::secrets;
 use crate::sign_in::check_fresh;
-use access::{Action, Ask};
+use access::{Action, Ask, Grant};
 use base::{OrgId, UserId};
 use store::Tx;
 use store::keys::{self, AccessKey};
@@ -86,20 +86,32 @@ pub async fn mine(cx: &Cx) -> Result<Vec<AccessKey>, Failure> {
     Ok(keys::of_user(&mut tx, cx.user()).await?)
 }
 
+/// A key that the caller may revoke: one's own, or one that they manage.
+async fn revocable(cx: &Cx, key_id: &str) -> Result<(Grant, AccessKey), Failure> {
+    let mut tx = cx.look_around().await?;
+    let own = keys::get(&mut tx, key_id).await.is_ok_and(|key| key.user == cx.user());
+    drop(tx);
+    if !own {
+        return cx.find::<AccessKey>(key_id.to_owned(), Ask::of(Action::S3ManageKeys)).await;
+    }
+    let mut tx = cx.own(Action::S3OwnKeys).await?;
+    Ok((cx.allow_own(Action::S3OwnKeys)?, keys::get(&mut tx, key_id).await?))
+}
+
+/// The key that [`revoke`] would end.
+///
+/// # Errors
+/// As [`revoke`].
+pub async fn to_revoke(cx: &Cx, key_id: &str) -> Result<AccessKey, Failure> {
+    Ok(revocable(cx, key_id).await?.1)
+}
+
 /// Revokes a key at once.
 ///
 /// # Errors
 /// [`Failure`].
 pub async fn revoke(cx: &Cx, key_id: &str) -> Result<(), Failure> {
-    let mut tx = cx.look_around().await?;
-    let own = keys::get(&mut tx, key_id).await.is_ok_and(|key| key.user == cx.user());
-    drop(tx);
-    let (grant, key) = if own {
-        let mut tx = cx.own(Action::S3OwnKeys).await?;
-        (cx.allow_own(Action::S3OwnKeys)?, keys::get(&mut tx, key_id).await?)
-    } else {
-        cx.find::<AccessKey>(key_id.to_owned(), Ask::of(Action::S3ManageKeys)).await?
-    };
+    let (grant, key) = revocable(cx, key_id).await?;
     let mut tx = cx.change_with(&grant).await?;
     if keys::revoke(&mut tx, key_id, cx.now_us()).await? == 0 {
         return Err(Failure::conflict("the key was revoked before"));

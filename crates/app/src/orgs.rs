@@ -308,6 +308,10 @@ pub async fn update(cx: &Cx, org: OrgId, change: OrgChange) -> Result<Org, Failu
         check_address(&address)?;
         after.address = address;
     }
+    let shown = cx.place(org).await?.costs;
+    check_shown("cost_default", change.cost_default, before.settings.cost_default, shown)?;
+    let below = shown.for_children();
+    check_shown("child_cost_default", change.child_cost_default, before.settings.child_cost_default, below)?;
     let settings = &mut after.settings;
     settings.cost_default = change.cost_default.unwrap_or(settings.cost_default);
     settings.child_cost_default = change.child_cost_default.unwrap_or(settings.child_cost_default);
@@ -323,6 +327,14 @@ pub async fn update(cx: &Cx, org: OrgId, change: OrgChange) -> Result<Org, Failu
     let detail = serde_json::json!({ "before": view(&before), "after": view(&after) });
     tx.done(org, "org.update", &org.to_string(), detail).await?;
     Ok(after)
+}
+
+/// A cost that is shown first must be shown at all. What was set before may stay: the organisation above may have
+/// narrowed it since.
+fn check_shown(field: &str, wanted: Option<Cost>, before: Cost, shown: Costs) -> Result<(), Failure> {
+    let Some(cost) = wanted.filter(|cost| *cost != before && !shown.has(*cost)) else { return Ok(()) };
+    let reason = format!("is not shown here; shown are {}: the organisation above decides that", shown.codes());
+    Err(Failure::invalid(field, cost.code(), reason))
 }
 
 fn view(org: &Org) -> serde_json::Value {
@@ -412,6 +424,30 @@ pub async fn products(cx: &Cx, org: OrgId) -> Result<Vec<ProductState>, Failure>
         for_children: defaults.has(product),
     };
     Ok(Product::ALL.into_iter().map(state).collect())
+}
+
+/// What stops when a product is withheld.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Withholding {
+    /// Organisations that are told they do not have it: the one that was asked for, and all below it.
+    pub organisations: usize,
+    /// Live S3 access keys that are refused.
+    pub keys: usize,
+}
+
+/// What withholding a product from `org` would stop, for whoever may withhold it.
+///
+/// # Errors
+/// As [`set_product`].
+pub async fn withholding(cx: &Cx, org: OrgId, product: Product) -> Result<Withholding, Failure> {
+    let (_, grant) = from_above(cx, org, Action::ProductWrite).await?;
+    let mut tx = cx.read_with(&grant).await?;
+    let organisations = orgs::names_below(&mut tx, org).await?.len();
+    let keys = match product {
+        Product::S3 => store::keys::below(&mut tx, org).await?.iter().filter(|key| key.revoked_us.is_none()).count(),
+        _ => 0,
+    };
+    Ok(Withholding { organisations, keys })
 }
 
 /// Grants or withholds a product. What lies below keeps its own setting and has it again when it is granted

@@ -21,6 +21,8 @@ pub struct RatedEdge {
     pub period: Period,
     /// That calendar.
     pub zone: Zone,
+    /// Days of the month on which that edge existed, of all its days: the share of flat fees.
+    pub days: (u32, u32),
     /// The agreement that was used; that of an edge above when this one has none.
     pub agreement: Agreement,
     /// The charges.
@@ -72,7 +74,7 @@ pub struct Rated {
     pub edges: Vec<RatedEdge>,
     /// Edges that failed.
     pub failed: Vec<FailedEdge>,
-    /// Organisations that nobody charges, since neither they nor one above have prices.
+    /// Organisations that nobody charges for what they used, since neither they nor one above have prices.
     pub unpriced: Vec<Org>,
     /// The tree that was rated.
     pub(crate) tree: BilledTree,
@@ -159,6 +161,7 @@ pub async fn rate_below(cx: &Cx, seller: OrgId, month: &str) -> Result<Rated, Fa
     rated.edges = kept;
     rated.failed.retain(|edge| below.contains(&edge.org));
     rated.unpriced.retain(sells);
+    rated.unpriced = with_usage(cx, std::mem::take(&mut rated.unpriced), month, watermark).await?;
     let mut lost: BTreeMap<OrgId, String> = BTreeMap::new();
     for (edge, parts_json) in std::mem::take(&mut rated.edges).into_iter().zip(parts) {
         let above = edge.buyer.parent.and_then(|parent| lost.get(&parent));
@@ -233,6 +236,40 @@ pub(crate) async fn rate_as_of(
     Ok((Rated { edges, failed, unpriced, tree, grant: grant.clone() }, parts))
 }
 
+/// Those that used something in the month: nobody gives anything away at the others.
+async fn with_usage(cx: &Cx, orgs: Vec<Org>, month: &str, watermark: i64) -> Result<Vec<Org>, Failure> {
+    let mut by_zone: BTreeMap<String, (Zone, BTreeSet<OrgId>)> = BTreeMap::new();
+    for org in &orgs {
+        let place = by_zone.entry(org.zone.name().to_owned());
+        place.or_insert_with(|| (org.zone.clone(), BTreeSet::new())).1.insert(org.id);
+    }
+    let mut used: BTreeSet<OrgId> = BTreeSet::new();
+    for (zone, ids) in by_zone.into_values() {
+        let question = RollUp {
+            realm: cx.realm,
+            orgs: Some(ids),
+            user: None,
+            meters: BTreeSet::new(),
+            period: Period::month(month, &zone).map_err(|error| Failure::unreadable("month", error))?,
+            as_of: Some(watermark),
+            by: GroupBy { org: true, user: false, dimensions: true },
+            buckets: Buckets::Whole,
+        };
+        let rows = cx.app.lake.roll_up(question).await?;
+        for row in rows {
+            if row.quantity.0 != 0 && !is_free(&row.meter, &serde_json::from_str(&row.dimensions)?) {
+                used.extend(row.org);
+            }
+        }
+    }
+    Ok(orgs.into_iter().filter(|org| used.contains(&org.id)).collect())
+}
+
+/// Requests that the gateway itself marks as not billed need no price.
+fn is_free(meter: &str, dimensions: &BTreeMap<String, String>) -> bool {
+    meter == metering::meter::S3_REQUESTS && dimensions.get("billed").is_some_and(|billed| billed == "no")
+}
+
 /// What `seller` itself is charged: by his own prices, or by those of the nearest organisation above.
 async fn edge_into(
     cx: &Cx,
@@ -265,11 +302,12 @@ async fn rate_by_book(
     watermark: i64,
 ) -> Result<(RatedEdge, String), Failure> {
     let usage = usage_for(cx, &agreement.book, period, under, watermark).await?;
-    let rated = pricing::rate(&agreement.book, buyer.id, period, active_days(buyer, period)?, &usage)?;
-    let unrated = rated.unrated.iter().map(describe).collect();
+    let days = active_days(buyer, period)?;
+    let rated = pricing::rate(&agreement.book, buyer.id, period, days, &usage)?;
+    let unrated = describe(buyer, &rated.unrated);
     let parts = parts_json(&rated.parts);
     let (zone, charges) = (buyer.zone.clone(), rated.charges);
-    Ok((RatedEdge { buyer: buyer.clone(), period, zone, agreement, charges, unrated, watermark }, parts))
+    Ok((RatedEdge { buyer: buyer.clone(), period, zone, days, agreement, charges, unrated, watermark }, parts))
 }
 
 async fn rate_edge(
@@ -298,7 +336,7 @@ async fn rate_edge(
             (edge, "[]".to_owned())
         }
         (None, None) => {
-            tracing::warn!(buyer = %buyer.id, "no price agreement: the edge stays unpriced");
+            tracing::debug!(buyer = %buyer.id, "no price agreement: the edge stays unpriced");
             return Ok(None);
         }
     };
@@ -374,8 +412,23 @@ fn active_days(buyer: &Org, period: Period) -> Result<(u32, u32), Failure> {
     Ok((count(active), count(days.len())))
 }
 
-fn describe(item: &pricing::Unrated) -> String {
-    format!("{} {} {:?} of {}: {}", item.quantity, item.meter, item.dimensions, item.org, item.reason)
+/// Usage without a price, a line for each meter and reason.
+fn describe(buyer: &Org, unrated: &[pricing::Unrated]) -> Vec<String> {
+    let mut groups: BTreeMap<(&str, &str), (i128, BTreeSet<OrgId>)> = BTreeMap::new();
+    for item in unrated {
+        if is_free(&item.meter, &item.dimensions) {
+            continue;
+        }
+        let group = groups.entry((item.reason, &item.meter)).or_default();
+        group.0 = group.0.saturating_add(item.quantity.0);
+        group.1.insert(item.org);
+    }
+    let line = |((reason, meter), (quantity, orgs)): ((&str, &str), (i128, BTreeSet<OrgId>))| {
+        let places =
+            if orgs.len() == 1 { "one organisation".to_owned() } else { format!("{} organisations", orgs.len()) };
+        format!("{}: {} of {meter} at {places}: {reason}", buyer.name, base::QuantityNano(quantity))
+    };
+    groups.into_iter().map(line).collect()
 }
 
 fn parts_json(parts: &[pricing::ChargePart]) -> String {

@@ -27,6 +27,20 @@ pub struct Client {
     pub agent: String,
 }
 
+/// Says how long to wait, and how to get in sooner.
+fn wait(wait_us: i64) -> Failure {
+    let wait_s = (wait_us.max(1) + 999_999) / 1_000_000;
+    let minutes = match (wait_s + 59) / 60 {
+        1 => "a minute".to_owned(),
+        minutes => format!("{minutes} minutes"),
+    };
+    let text = format!(
+        "Too many wrong passwords or codes were tried. Try again in {minutes}, or ask an admin of your organisation \
+         for a link to set a new one."
+    );
+    Failure::new(Kind::TooMany, text).waiting(u32::try_from(wait_s).unwrap_or(u32::MAX))
+}
+
 fn wrong() -> Failure {
     Failure::new(Kind::Unauthenticated, "address or password is wrong")
 }
@@ -35,11 +49,11 @@ impl WrongPasswords {
     pub(crate) fn check(&self, tries: &Tries, now_us: i64) -> Result<(), Failure> {
         let mut failures = self.0.lock().map_err(|_| wrong())?;
         failures.retain(|_, (since, _)| *since + FAILURES_US > now_us);
-        let spent = |(key, max): &(String, u32)| failures.get(key).is_some_and(|(_, count)| count >= max);
-        if tries.0.iter().any(spent) {
-            return Err(Failure::new(Kind::TooMany, "too many wrong passwords or codes; wait a quarter of an hour"));
+        let spent = tries.0.iter().filter_map(|(key, max)| failures.get(key).filter(|(_, count)| count >= max));
+        match spent.map(|(since, _)| *since).max() {
+            Some(since_us) => Err(wait(since_us + FAILURES_US - now_us)),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     pub(crate) fn note(&self, tries: &Tries, now_us: i64) {
@@ -82,5 +96,24 @@ impl Tries {
     pub(crate) fn of_user(user: &User, client: &Client) -> Self {
         let key = if user.email.is_empty() { user.id.to_string() } else { users::email_key(&user.email) };
         Self::of(&key, client)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_is_what_is_left_of_it() {
+        let (wrong, tries) = (WrongPasswords::default(), Tries::of("ann@example.com", &Client::default()));
+        (0..FAILURES_MAX).for_each(|_| wrong.note(&tries, 0));
+        for (now_us, wait_s, words) in
+            [(0, 900, "in 15 minutes"), (180_000_000, 720, "in 12 minutes"), (899_000_000, 1, "in a minute")]
+        {
+            let failure = wrong.check(&tries, now_us).unwrap_err();
+            assert_eq!(failure.wait_s, Some(wait_s));
+            assert!(failure.text.contains(words), "{}", failure.text);
+        }
+        assert!(wrong.check(&tries, FAILURES_US).is_ok());
     }
 }

@@ -1,11 +1,13 @@
 //! Usage as people look at it, and the way from a figure to its records.
 
 use crate::authority::{Cx, Span};
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::rating::BilledTree;
 use access::Action;
-use base::{InvoiceId, OrgId, Period, UserId};
+use base::decimal::{div_round, mul_div};
+use base::{AmountPico, InvoiceId, OrgId, Period, QuantityNano, Rounding, UserId};
 use lake::{Buckets, GroupBy, RecordFilter, RollUp, RolledUp, StoredRecord};
+use pricing::{PriceItem, Window};
 use std::collections::BTreeSet;
 use store::{agreements, orgs};
 
@@ -24,9 +26,34 @@ pub struct Question {
     pub daily: bool,
 }
 
+/// Whose usage an answer holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Everybody's, at the organisation and everything below it.
+    Below,
+    /// Everybody's, at those of these organisations that the caller may see; there are others.
+    Part,
+    /// The caller's own.
+    Own,
+}
+
+impl Scope {
+    /// The word sent.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Below => "below",
+            Self::Part => "part",
+            Self::Own => "own",
+        }
+    }
+}
+
 /// Usage with the month it belongs to and how far the data reach.
 #[derive(Debug, Clone)]
 pub struct Usage {
+    /// Whose it is.
+    pub scope: Scope,
     /// The month.
     pub period: Period,
     /// Its name.
@@ -41,18 +68,28 @@ pub struct Usage {
     pub rows: Vec<RolledUp>,
 }
 
-/// Usage of `org` and everything below it. Who may only see his own usage gets his own.
+/// Usage of `org` and everything below it. Who may see only their own usage gets their own, and the answer says so:
+/// what may not be seen is never a zero.
 ///
 /// # Errors
-/// [`Failure`].
+/// [`Failure`]; [`Kind::Forbidden`] for the usage of somebody else that may not be seen.
 pub async fn ask(cx: &Cx, org: OrgId, mut question: Question) -> Result<Usage, Failure> {
-    let (grant, span) = match cx.span(Action::UsageRead, org).await {
-        Ok(found) => found,
-        Err(failure) if failure.kind == crate::Kind::Forbidden => {
-            question.user = Some(cx.user());
-            (cx.allow(Action::UsageReadOwn, org).await?, Span::Below)
-        }
-        Err(failure) => return Err(failure),
+    let only_own = !cx.may(Action::UsageRead, org).await && cx.may(Action::UsageReadOwn, org).await;
+    let (grant, span) = if only_own {
+        (cx.allow(Action::UsageReadOwn, org).await?, Span::Below)
+    } else {
+        cx.span(Action::UsageRead, org).await?
+    };
+    if only_own && question.user.is_some_and(|user| user != cx.user()) {
+        return Err(Failure::new(Kind::Forbidden, "you may see only your own usage here"));
+    }
+    if only_own {
+        question.user = Some(cx.user());
+    }
+    let scope = match (only_own, &span) {
+        (true, _) => Scope::Own,
+        (false, Span::Below) => Scope::Below,
+        (false, Span::Only(_)) => Scope::Part,
     };
     let mut tx = cx.read_with(&grant).await?;
     let home = orgs::get(&mut tx, org).await?;
@@ -85,7 +122,8 @@ pub async fn ask(cx: &Cx, org: OrgId, mut question: Question) -> Result<Usage, F
             buckets,
         })
         .await?;
-    Ok(Usage { period, period_name: period.month_name(&home.zone), zone: home.zone, through_us, watermark, rows })
+    let period_name = period.month_name(&home.zone);
+    Ok(Usage { scope, period, period_name, zone: home.zone, through_us, watermark, rows })
 }
 
 /// The records that make a line of a paper.
@@ -97,10 +135,54 @@ pub struct Trace {
     pub records: Vec<StoredRecord>,
     /// Where the next page begins.
     pub next: Option<(i64, String)>,
-    /// How the amount came about, tier by tier.
+    /// How the amount came about, tier by tier, in meter units.
     pub parts: serde_json::Value,
+    /// The same in the units of the paper, with the line's share of each tier.
+    pub tiers: Vec<TierShare>,
     /// Tree version of the usage.
     pub watermark: i64,
+}
+
+/// A tier of a price, in printed units, and how much of it one line has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TierShare {
+    /// From 0; the allowance has none.
+    pub tier: Option<u64>,
+    /// Of everything the payer pays for together.
+    pub quantity: QuantityNano,
+    /// Price of one printed unit.
+    pub rate: String,
+    /// Of everything together.
+    pub amount: AmountPico,
+    /// The line's part of the quantity. None where tiers count by the hour: then no part of a month's tier is its own.
+    pub own: Option<QuantityNano>,
+}
+
+/// Reads the kept parts of an item and turns meter units into printed ones. `own` of `whole` is the line's usage.
+fn tiers_of(
+    parts: &serde_json::Value,
+    item: &PriceItem,
+    period: Period,
+    (own, whole): (i128, i128),
+) -> Result<Vec<TierShare>, Failure> {
+    let basis = item.basis(period);
+    let mut tiers = Vec::new();
+    for part in parts.as_array().into_iter().flatten().filter(|part| part["item"] == item.code.as_str()) {
+        let quantity: QuantityNano = serde_json::from_value(part["quantity"].clone())?;
+        let units = |nano: i128| div_round(nano, basis, Rounding::HalfAwayFromZero).map(QuantityNano);
+        let own = match item.window {
+            Window::Month if whole > 0 => Some(units(mul_div(quantity.0, own, whole, Rounding::HalfAwayFromZero)?)?),
+            _ => None,
+        };
+        tiers.push(TierShare {
+            tier: part["tier"].as_u64(),
+            quantity: units(quantity.0)?,
+            rate: part["rate"].as_str().unwrap_or_default().to_owned(),
+            amount: serde_json::from_value(part["amount"].clone())?,
+            own,
+        });
+    }
+    Ok(tiers)
 }
 
 /// From a line of a paper to the records that make it, as of the batch that the paper was made from.
@@ -126,7 +208,11 @@ pub async fn trace(
         return Err(Failure::not_found("price item"));
     };
     let run = store::charges::run_of(&mut tx, edge, period.start_us).await?;
+    let charges = store::charges::of(&mut tx, edge, period.start_us).await?;
     drop(tx);
+    let of_item = || charges.iter().filter(|charge| charge.item_code == item.code);
+    let whole: i128 = of_item().map(|charge| charge.quantity.0).sum();
+    let own: i128 = of_item().filter(|charge| charge.org == line.source.group).map(|charge| charge.quantity.0).sum();
     let limit = limit.clamp(1, 1_000);
     let filter = RecordFilter {
         realm: cx.realm,
@@ -138,6 +224,13 @@ pub async fn trace(
         after,
         limit: limit + 1,
     };
+    // Tiers are counted over the whole edge; a buyer that passes its seller's prices on must not see them.
+    let parts = match run {
+        Some(run) if edge == payer => serde_json::from_str(&run.parts_json)?,
+        _ => serde_json::Value::Array(Vec::new()),
+    };
+    // A flat fee has no tiers: its line says its share of the month.
+    let tiers = if item.meter.is_empty() { Vec::new() } else { tiers_of(&parts, &item, period, (own, whole))? };
     let mut records = if item.meter.is_empty() {
         Vec::new() // A flat fee has no records.
     } else {
@@ -153,12 +246,7 @@ pub async fn trace(
     } else {
         None
     };
-    // Tiers are counted over the whole edge; a buyer that passes its seller's prices on must not see them.
-    let parts = match run {
-        Some(run) if edge == payer => serde_json::from_str(&run.parts_json)?,
-        _ => serde_json::Value::Array(Vec::new()),
-    };
-    Ok(Trace { line, records, next, parts, watermark: paper.draft.watermark })
+    Ok(Trace { line, records, next, parts, tiers, watermark: paper.draft.watermark })
 }
 
 /// The edge whose prices count for `payer`, and the item in them.
@@ -234,4 +322,33 @@ async fn worth_of(
         return Ok((!rated.charges.is_empty()).then_some((amount, book.currency)));
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiers_are_in_printed_units_and_parted_by_usage() {
+        let book = crate::prices::parse_book(
+            r#"{"currency":"EUR","items":[{"code":"s","name":"S","meter":"s3.storage",
+                "unit":{"label":"MiB-month","size":1048576,"lasts_period":true},
+                "price":{"model":"graduated","tiers":[{"up_to":"20","rate":"0.9"},{"up_to":null,"rate":"0.65"}]}}]}"#,
+        );
+        let period = Period::month("2026-10", &base::Zone::utc()).unwrap();
+        let item = &book.unwrap().items[0];
+        let one = item.basis(period); // Byte-seconds of a MiB-month.
+        let parts = serde_json::json!([
+            { "item": "s", "tier": 0, "quantity": (20 * one).to_string(), "rate": "0.9", "amount": "18" },
+            { "item": "s", "tier": 1, "quantity": (10 * one).to_string(), "rate": "0.65", "amount": "6.5" },
+            { "item": "t", "tier": 0, "quantity": "7", "rate": "1", "amount": "7" },
+        ]);
+        let found = tiers_of(&parts, item, period, (1, 4)).unwrap();
+        let shown: Vec<_> = found
+            .iter()
+            .map(|tier| (tier.quantity.to_string(), tier.amount.to_string(), tier.own.unwrap().to_string()))
+            .collect();
+        let want = [("20", "18", "5"), ("10", "6.5", "2.5")];
+        assert_eq!(shown, want.map(|(all, amount, own)| (all.to_owned(), amount.to_owned(), own.to_owned())));
+    }
 }

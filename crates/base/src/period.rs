@@ -5,7 +5,7 @@
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
+use jiff::{Timestamp, ToSpan, Zoned};
 use std::fmt;
 use std::str::FromStr;
 
@@ -69,9 +69,25 @@ impl Zone {
         self.civil(at_us).to_string()
     }
 
+    /// The instant for people, to the second: `2026-10-31 13:00:00 CET`.
+    #[must_use]
+    pub fn time_of(&self, at_us: i64) -> String {
+        self.zoned(at_us).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+    }
+
+    /// The instant as RFC 3339 in local time, to the second: `2026-10-31T13:00:00+01:00`.
+    #[must_use]
+    pub fn instant_of(&self, at_us: i64) -> String {
+        self.zoned(at_us).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+    }
+
     fn civil(&self, at_us: i64) -> Date {
+        self.zoned(at_us).date()
+    }
+
+    fn zoned(&self, at_us: i64) -> Zoned {
         let instant = Timestamp::from_microsecond(at_us).unwrap_or(Timestamp::UNIX_EPOCH);
-        instant.to_zoned(self.zone.clone()).date()
+        instant.to_zoned(self.zone.clone())
     }
 }
 
@@ -257,6 +273,16 @@ mod tests {
         assert_eq!((days.len(), december.seconds()), (30, 30 * 86_400));
         assert_eq!(apia.date_of(days[28].start_us), "2011-12-29");
         assert_eq!(apia.date_of(days[29].start_us), "2011-12-31");
+    }
+
+    #[test]
+    fn times_are_local() {
+        let berlin: Zone = "Europe/Berlin".parse().unwrap();
+        let at = |text: &str| parse_instant(text).unwrap();
+        assert_eq!(berlin.time_of(at("2026-10-31T12:00:00.123456Z")), "2026-10-31 13:00:00 CET");
+        assert_eq!(berlin.instant_of(at("2026-09-30T22:00:00Z")), "2026-10-01T00:00:00+02:00");
+        assert_eq!(Zone::utc().time_of(at("2026-10-31T12:00:00Z")), "2026-10-31 12:00:00 UTC");
+        assert_eq!(Zone::utc().instant_of(at("2026-10-31T12:00:00Z")), "2026-10-31T12:00:00+00:00");
     }
 
     #[test]

@@ -70,6 +70,9 @@ pub struct LineSource {
     pub unit_price: String,
     /// Exact amount.
     pub amount: AmountPico,
+    /// How the amount came about where quantity and price do not say it: `3 of 30 days`. Empty on older papers.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
 }
 
 /// A difference for a month whose paper was already issued: it keeps the month it belongs to.

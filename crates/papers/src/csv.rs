@@ -127,7 +127,7 @@ mod tests {
         paper.customer.name = "=cmd|' /C calc'!A0".to_owned();
         let expected = "kind,number,period,period_start,period_end,zone,currency,supplier,customer,\
             line,group,description,quantity,unit,unit_price,amount,note\r\n\
-            invoice,2026-000123,2026-10,2026-09-30T22:00:00Z,2026-10-31T23:00:00Z,Europe/Berlin,EUR,Nordwind GmbH,\
+            invoice,2026-000123,2026-10,2026-10-01T00:00:00+02:00,2026-11-01T00:00:00+01:00,Europe/Berlin,EUR,Nordwind GmbH,\
             '=cmd|' /C calc'!A0,1,Genomics,\"Object storage, standard\",1234.5,GB-month,0.0000166667,-200.00,\r\n";
         assert_eq!(csv(&paper), expected);
         assert_eq!(csv(&Paper::sample(0)), HEAD);

@@ -40,8 +40,8 @@ pub struct Paper {
     pub total: String,
     /// Sentences below the totals: rounding policy, how far the data reach, that no money moves.
     pub notes: Vec<String>,
-    /// RFC 3339 instant up to which usage is complete, if any is known.
-    pub usage_through: Option<String>,
+    /// RFC 3339 instant, in the zone of the paper, by which usage had to be received to be in it.
+    pub usage_received_by: Option<String>,
 }
 
 /// Whether money moves.
@@ -68,10 +68,12 @@ impl PaperKind {
 /// A half-open span of time and its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaperPeriod {
-    /// First instant, RFC 3339.
+    /// First instant, RFC 3339 in the zone: `2026-10-01T00:00:00+02:00`.
     pub start: String,
-    /// First instant after, RFC 3339.
+    /// First instant after, likewise.
     pub end: String,
+    /// The last day that is billed: `2026-10-31`.
+    pub last_day: String,
     /// Name of the period, such as `2026-10`.
     pub label: String,
     /// IANA zone whose calendar names the period.
@@ -134,8 +136,9 @@ impl Paper {
             issued_on: Some("2026-11-03".to_owned()),
             due_on: Some("2026-12-03".to_owned()),
             period: PaperPeriod {
-                start: "2026-09-30T22:00:00Z".to_owned(),
-                end: "2026-10-31T23:00:00Z".to_owned(),
+                start: "2026-10-01T00:00:00+02:00".to_owned(),
+                end: "2026-11-01T00:00:00+01:00".to_owned(),
+                last_day: "2026-10-31".to_owned(),
                 label: "2026-10".to_owned(),
                 zone: "Europe/Berlin".to_owned(),
             },
@@ -153,7 +156,7 @@ impl Paper {
             }],
             total: "71400.00".to_owned(),
             notes: vec!["Each line is rounded once.".to_owned()],
-            usage_through: Some("2026-10-31T23:00:00Z".to_owned()),
+            usage_received_by: Some("2026-11-03T09:14:00+01:00".to_owned()),
         }
     }
 }

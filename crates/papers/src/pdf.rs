@@ -231,7 +231,7 @@ mod tests {
         let mut paper = Paper::sample(0);
         paper.kind = PaperKind::Statement;
         paper.title = "Statement".to_owned();
-        (paper.number, paper.issued_on, paper.due_on, paper.usage_through) = (None, None, None, None);
+        (paper.number, paper.issued_on, paper.due_on, paper.usage_received_by) = (None, None, None, None);
         (paper.status, paper.supplier.lines, paper.customer.lines) = (String::new(), vec![], vec![]);
         (paper.subtotals, paper.tax, paper.notes) = (vec![], vec![], vec![]);
         let text = page_texts(&paper).concat();

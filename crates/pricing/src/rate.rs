@@ -105,6 +105,9 @@ pub fn rate(
     for item in &book.items {
         let wrap = |source| RatingError::Decimal { item: item.code.clone(), source };
         if let Model::Flat { amount } = item.model {
+            if active_days == 0 {
+                continue; // The edge did not exist yet: there is nothing to charge, not even nothing.
+            }
             let share = mul_div(amount.0, active_days.into(), days.into(), Rounding::HalfAwayFromZero).map_err(wrap)?;
             rated.add_flat(item, payer, AmountPico(share), RatePico(amount.0));
         } else {

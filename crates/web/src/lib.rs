@@ -11,11 +11,11 @@ pub mod scim;
 mod server;
 mod units;
 
-use app::App;
+use app::{App, Failure, Kind};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -51,6 +51,7 @@ pub fn router(web: Web) -> Router {
         .route("/docs/errors", get(errors_page))
         .route("/metrics", get(metrics::metrics))
         .route("/system", get(metrics::page))
+        .fallback(unknown)
         .layer(middleware::from_fn_with_state(web.clone(), guard))
         .layer(middleware::from_fn_with_state(web.clone(), note_client))
         .with_state(web)
@@ -73,6 +74,16 @@ fn page_of(path: &str) -> String {
 /// An address as the value of a query.
 fn encoded(address: &str) -> String {
     percent_encoding::utf8_percent_encode(address, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// An address that nothing answers to.
+async fn unknown(uri: Uri) -> Response {
+    let text = "There is nothing at this address. It may be mistyped, or what was here is gone.";
+    let failure = Failure::new(Kind::NotFound, text);
+    match uri.path().starts_with("/v1/") || uri.path().starts_with("/scim/") {
+        true => problem::Problem(failure).into_response(),
+        false => problem::PageFailure(failure).into_response(),
+    }
 }
 
 async fn ready(State(web): State<Web>) -> Response {
@@ -136,7 +147,18 @@ async fn guard(State(web): State<Web>, request: Request<Body>, next: Next) -> Re
         Some(whole) if !is_change => encoded(whole.as_str()),
         _ => page_of(request.uri().path()),
     };
-    let mut response = next.run(request).await;
+    let back = if is_change { encoded(&page) } else { page.clone() };
+    let (parts, body) = request.into_parts();
+    let asked = parts.clone();
+    let mut response = next.run(Request::from_parts(parts, body)).await;
+    if let Some(failed) = response.extensions_mut().remove::<problem::Failed>() {
+        response = console::failed_page(&web, asked, response.status(), failed).await;
+    } else if response.extensions().get::<problem::WantsSignIn>().is_some()
+        && back != encoded("/")
+        && let Some(value) = console::next_cookie(&web, &back)
+    {
+        response.headers_mut().append(header::SET_COOKIE, value);
+    }
     if response.extensions().get::<problem::WantsProof>().is_some()
         && let Ok(value) = HeaderValue::from_str(&format!("/prove?next={page}"))
     {

@@ -1,7 +1,6 @@
 //! Failures as answers: problem+json (RFC 9457) for programs, a page for people.
 
 use app::{Failure, Kind};
-use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
@@ -73,7 +72,7 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if matches!(failure.kind, Kind::Busy | Kind::TooMany) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(failure.wait_s.unwrap_or(1)));
         }
         response
     }
@@ -82,6 +81,17 @@ impl IntoResponse for Problem {
 /// Marks an answer that sends somebody to prove once more who he is: the frame adds where he was.
 #[derive(Clone, Copy)]
 pub(crate) struct WantsProof;
+
+/// Marks an answer that sends somebody to sign in: the frame keeps where they wanted to go.
+#[derive(Clone, Copy)]
+pub(crate) struct WantsSignIn;
+
+/// Marks a page that says what went wrong: the frame puts the navigation of whoever asked around it.
+#[derive(Clone)]
+pub(crate) struct Failed {
+    pub(crate) title: &'static str,
+    pub(crate) text: String,
+}
 
 /// A failure of the console.
 pub(crate) struct PageFailure(pub(crate) Failure);
@@ -92,18 +102,13 @@ impl<E: Into<Failure>> From<E> for PageFailure {
     }
 }
 
-#[derive(Template)]
-#[template(path = "failure.html")]
-struct FailurePage<'a> {
-    title: &'a str,
-    text: &'a str,
-}
-
 impl IntoResponse for PageFailure {
     fn into_response(self) -> Response {
         let failure = self.0;
         if failure.kind == Kind::Unauthenticated {
-            return Redirect::to("/sign-in").into_response();
+            let mut response = Redirect::to("/sign-in").into_response();
+            response.extensions_mut().insert(WantsSignIn);
+            return response;
         }
         if failure.kind == Kind::StepUp {
             let mut response = Redirect::to("/prove").into_response();
@@ -123,10 +128,9 @@ impl IntoResponse for PageFailure {
             Kind::Upstream => "The other side did not answer as it should",
             _ => "Something went wrong",
         };
-        let page = FailurePage { title, text: &failure.text };
-        match page.render() {
-            Ok(html) => (status, axum::response::Html(html)).into_response(),
-            Err(error) => (status, error.to_string()).into_response(),
-        }
+        let text = failure.words.map_or(failure.text, String::from);
+        let mut response = (status, text.clone()).into_response();
+        response.extensions_mut().insert(Failed { title, text });
+        response
     }
 }

@@ -7,8 +7,9 @@ use app::realms::{NewRealm, create};
 use app::rows::{AuditFilter, PeopleQuestion};
 use app::sign_in::{Client, SignedIn, by_session, sign_out};
 use app::tokens::{NewToken, by_token};
+use app::usage::Scope;
 use app::{
-    App, Cx, Failure, Kind, audit, bills, events, keys, orgs, people, prices, rating, s3_session, tokens, usage,
+    App, Cx, Failure, Kind, audit, bills, costs, events, keys, orgs, people, prices, rating, s3_session, tokens, usage,
 };
 use base::{Currency, OrgId, UserId, Zone};
 use lake::{GroupBy, Lake};
@@ -188,6 +189,11 @@ on_both_engines!(
     billed_months_keep_their_prices,
     rating_again_gives_the_same_digest,
     only_ones_own_subtree_exists,
+    no_document_of_nothing,
+    sales_are_by_customer_and_month,
+    only_real_gaps_are_said,
+    a_part_of_a_fee_says_which_part,
+    usage_that_may_not_be_seen_is_no_zero,
     heads_and_members,
     keys_die_with_the_role,
     the_last_admin_stays,
@@ -314,6 +320,7 @@ async fn late_usage_of_a_month_without_paper_is_billed(bench: Bench) {
     bench.use_hours(other, "o", "2026-09-09T10:00:00Z", "1").await;
     bench.at("2026-10-01T00:00:01Z");
     let unpriced = child(&bench.cx, bench.cx.realm.root(), "Free rider", "customer").await;
+    bench.use_hours(unpriced, "ride", "2026-09-09T10:00:00Z", "1").await;
     let september = bench.close("2026-09").await;
     assert_eq!(september.papers.len(), 1);
     assert_eq!(september.unrated, [format!("Free rider ({unpriced}): no price agreement here or above")]);
@@ -605,6 +612,83 @@ async fn only_ones_own_subtree_exists(bench: Bench) {
     assert_eq!(bills::get(&foreign, of(bench.red)).await.unwrap_err().kind, Kind::NotFound);
 }
 
+/// A month before the customer existed has no paper and takes no number.
+async fn no_document_of_nothing(bench: Bench) {
+    let book = r#"{"currency":"EUR","items":[{"code":"f","name":"Support","price":{"model":"flat","amount":"49"}}]}"#;
+    prices::set(&bench.cx, bench.customer, "2026-08", prices::parse_book(book).unwrap()).await.unwrap();
+    assert!(bench.close("2026-08").await.papers.is_empty());
+    bench.at("2026-10-02T00:00:00Z");
+    let closed = bench.close("2026-09").await;
+    assert_eq!(closed.papers[0].number.as_deref(), Some("INV-2026-000001"));
+}
+
+async fn a_part_of_a_fee_says_which_part(bench: Bench) {
+    bench.at("2026-09-28T12:00:00Z");
+    let late = child(&bench.cx, bench.cx.realm.root(), "Late", "customer").await;
+    let book = r#"{"currency":"EUR","items":[{"code":"f","name":"Support","price":{"model":"flat","amount":"49"}}]}"#;
+    for buyer in [bench.customer, late] {
+        prices::set(&bench.cx, buyer, "2026-09", prices::parse_book(book).unwrap()).await.unwrap();
+    }
+    let closed = bills::close_month(&bench.cx, bench.cx.realm.root(), "2026-09", false).await.unwrap();
+    let mut printed = BTreeMap::new();
+    for listed in closed.papers.iter().filter(|listed| listed.kind == "invoice") {
+        let paper = bills::paper(&bench.cx, listed.id).await.unwrap();
+        let line = &paper.lines[0];
+        printed.insert(paper.customer.name.clone(), format!("{} {}", line.amount, line.note));
+        assert!(bills::csv(&bench.cx, listed.id).await.unwrap().contains(&line.note));
+    }
+    let want = [("Customer", "49.00 "), ("Late", "4.90 3 of 30 days")];
+    assert_eq!(printed, want.map(|(name, line)| (name.to_owned(), line.to_owned())).into());
+}
+
+/// Who has no prices and used nothing is no gap; a gap is said once for each meter, whole organisations first.
+async fn only_real_gaps_are_said(bench: Bench) {
+    bench.price(bench.customer, "2026-09", r#"{"model":"per_unit","rate":"1"}"#).await.unwrap();
+    let meter = Meter { code: "vm.disk".into(), unit: "gib".into(), aggregation: Aggregation::Sum, dimensions: vec![] };
+    events::define_meter(&bench.cx, meter).await.unwrap();
+    for n in 0..5 {
+        child(&bench.cx, bench.cx.realm.root(), &format!("Quiet {n}"), "customer").await;
+    }
+    let rider = child(&bench.cx, bench.cx.realm.root(), "Rider", "customer").await;
+    bench.at("2026-09-03T00:00:00Z");
+    bench.use_hours(rider, "e1", "2026-09-02T00:00:00Z", "1").await;
+    bench.use_hours(bench.red, "e2", "2026-09-02T00:00:00Z", "1").await;
+    for (org, id) in [(bench.red, "d1"), (bench.blue, "d2")] {
+        let event = format!(
+            r#"{{"specversion":"1.0","id":"{id}","source":"/t","type":"vm.disk","subject":"{org}",
+                "time":"2026-09-02T00:00:00Z","data":{{"quantity":"2"}}}}"#
+        );
+        events::ingest(&bench.cx, bench.cx.realm.root(), "application/json", &event).await.unwrap();
+    }
+    bench.at("2026-10-02T00:00:00Z");
+    let closed = bench.close("2026-09").await;
+    let want = [
+        format!("Rider ({rider}): no price agreement here or above"),
+        "Customer: 4 of vm.disk at 2 organisations: no item of the price book covers it".to_owned(),
+    ];
+    assert_eq!(closed.unrated, want);
+}
+
+async fn usage_that_may_not_be_seen_is_no_zero(bench: Bench) {
+    bench.at("2026-09-03T00:00:00Z");
+    bench.use_hours(bench.red, "e1", "2026-09-02T00:00:00Z", "5").await;
+    let (finance, _) = bench.person(bench.customer, "finance", Builtin::FinanceViewer).await;
+    let (member, _) = bench.person(bench.red, "member", Builtin::Member).await;
+    let (editor, _) = bench.person(bench.customer, "editor", Builtin::OrganizationEditor).await;
+    let by = GroupBy { org: true, user: false, dimensions: false };
+    let question = |user| usage::Question { month: Some("2026-09".into()), user, meter: None, by, daily: false };
+    for (cx, org, scope, rows) in [
+        (&finance, bench.customer, Scope::Below, 1), // Who reads the invoices reads the usage behind them.
+        (&member, bench.red, Scope::Own, 0),
+        (&editor, bench.customer, Scope::Part, 0),
+    ] {
+        let seen = usage::ask(cx, org, question(None)).await.unwrap();
+        assert_eq!((seen.scope, seen.rows.len()), (scope, rows));
+    }
+    assert_eq!(usage::ask(&member, bench.red, question(Some(finance.user()))).await.unwrap_err().kind, Kind::Forbidden);
+    assert!(usage::ask(&member, bench.red, question(Some(member.user()))).await.is_ok());
+}
+
 async fn heads_and_members(bench: Bench) {
     let (head, _) = bench.person(bench.red, "head", Builtin::DepartmentHead).await;
     let (member, member_id) = bench.person(bench.red, "member", Builtin::Member).await;
@@ -722,4 +806,23 @@ async fn prices_refuse_nonsense(bench: Bench) {
         Kind::Invalid
     );
     assert!(prices::history(&bench.cx, bench.customer).await.unwrap().is_empty(), "nothing is half-written");
+}
+
+/// What a provider earns, customer by customer, in the chosen month.
+async fn sales_are_by_customer_and_month(bench: Bench) {
+    bench.price(bench.customer, "2026-09", r#"{"model":"per_unit","rate":"2"}"#).await.unwrap();
+    child(&bench.cx, bench.cx.realm.root(), "Quiet", "customer").await;
+    bench.at("2026-09-03T00:00:00Z");
+    bench.use_hours(bench.red, "e1", "2026-09-02T00:00:00Z", "3").await;
+    bench.at("2026-10-02T00:00:00Z");
+    bench.close("2026-09").await;
+    let root = bench.cx.realm.root();
+    let sales = costs::sales(&bench.cx, root, "2026-09").await.unwrap();
+    let shown: Vec<_> = sales.iter().map(|sale| (sale.name.as_str(), sale.charged.to_string())).collect();
+    assert_eq!(shown, [("Customer", "6".to_owned())]);
+    assert_eq!(sales[0].paper.as_ref().unwrap().state, "issued");
+    assert_eq!(costs::margin(&bench.cx, root, "2026-09").await.unwrap().margin, sales[0].charged);
+    assert!(costs::sales(&bench.cx, root, "2026-10").await.unwrap().is_empty());
+    let (finance, _) = bench.person(bench.customer, "finance", Builtin::FinanceViewer).await;
+    assert_eq!(costs::sales(&finance, bench.customer, "2026-09").await.unwrap_err().kind, Kind::Forbidden);
 }

@@ -506,7 +506,17 @@ async fn effective(bench: &Bench, org: OrgId) -> Vec<&'static str> {
 async fn t28_new_children_get_the_defaults(bench: Bench) {
     let two = vec![Product::S3, Product::CloudBills];
     let change = OrgChange { child_products: Some(two), child_cost_default: Some(Cost::List), ..OrgChange::default() };
+    // A cost that is not shown at the customer cannot be the one that is shown first at or below it.
+    let refused = orgs::update(&bench.cx, bench.customer, change.clone()).await.unwrap_err();
+    assert_eq!((refused.kind, refused.field.as_str()), (Kind::Invalid, "child_cost_default"));
+    let first = OrgChange { cost_default: Some(Cost::Billed), ..OrgChange::default() };
+    assert_eq!(orgs::update(&bench.cx, bench.customer, first).await.unwrap_err().field, "cost_default");
+    orgs::set_visible_costs(&bench.cx, bench.customer, Costs::ALL).await.unwrap();
     orgs::update(&bench.cx, bench.customer, change).await.unwrap();
+    // What was set stays when the organisation above narrows it; other settings can still be saved.
+    orgs::set_visible_costs(&bench.cx, bench.customer, Costs::CHARGED).await.unwrap();
+    let same = OrgChange { child_cost_default: Some(Cost::List), ..OrgChange::default() };
+    orgs::update(&bench.cx, bench.customer, same).await.unwrap();
     let new = child(&bench.cx, bench.customer, "New", "department").await;
     assert_eq!(effective(&bench, new).await, ["s3", "cloud_bills"]);
     assert_eq!(orgs::get(&bench.cx, new).await.unwrap().settings.cost_default, Cost::List);

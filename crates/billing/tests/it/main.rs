@@ -26,6 +26,7 @@ fn source(group: &str, amount: &str) -> LineSource {
         unit: "unit".into(),
         unit_price: "1".into(),
         amount: amount.parse().unwrap(),
+        note: String::new(),
     }
 }
 

@@ -30,12 +30,26 @@ pub(crate) struct Global {
     /// How the answer is written.
     #[arg(short, long, global = true, value_enum, default_value_t)]
     pub(super) output: Format,
+    /// Only these fields of the answer, such as id or total.amount: one row a line, tabs between. For scripts.
+    #[arg(long, global = true, value_name = "NAMES", value_delimiter = ',')]
+    pub(super) fields: Vec<String>,
     /// Rows of a list.
     #[arg(long, global = true, default_value_t = 50)]
     pub(super) limit: usize,
     /// All rows of a list, however many.
     #[arg(long, global = true)]
     pub(super) all: bool,
+}
+
+/// Flags of acts that stop something or cannot be taken back: what they do is said first, then asked about.
+#[derive(Args, Debug, Clone, Copy)]
+pub(crate) struct Sure {
+    /// Only say what would happen.
+    #[arg(long, conflicts_with = "yes")]
+    pub(super) dry_run: bool,
+    /// Do it without asking.
+    #[arg(long)]
+    pub(super) yes: bool,
 }
 
 /// A noun with its verbs.
@@ -237,6 +251,8 @@ pub(crate) enum ProductVerb {
         /// on or off.
         #[arg(value_parser = ["on", "off"])]
         state: String,
+        #[command(flatten)]
+        sure: Sure,
     },
 }
 
@@ -254,6 +270,8 @@ pub(crate) enum GroupVerb {
     Delete {
         /// The group's id.
         group: String,
+        #[command(flatten)]
+        sure: Sure,
     },
     /// Put a member of the organisation into a group.
     Add {
@@ -548,6 +566,8 @@ pub(crate) enum UserVerb {
     Remove {
         /// The user's id.
         user: String,
+        #[command(flatten)]
+        sure: Sure,
     },
     /// Change a person's name.
     Rename {
@@ -608,6 +628,8 @@ pub(crate) enum KeyVerb {
     Revoke {
         /// The access key id.
         key_id: String,
+        #[command(flatten)]
+        sure: Sure,
     },
 }
 
@@ -762,6 +784,8 @@ pub(crate) enum BillVerb {
         /// Issue the papers: from then on they cannot change.
         #[arg(long)]
         issue: bool,
+        #[command(flatten)]
+        sure: Sure,
     },
     /// List the papers to an organisation and below.
     List,

@@ -150,7 +150,14 @@ async fn key(session: Session, verb: KeyVerb) -> Result<u8, Exit> {
             let path = format!("/v1/orgs/{}/keys", session.org().await?);
             session.change(Call::post(path, &json!({ "name": name, "user": user })), &KEYS).await
         }
-        KeyVerb::Revoke { key_id } => {
+        KeyVerb::Revoke { key_id, sure } => {
+            let said = [
+                format!("Every program that uses {key_id} is refused at once."),
+                "It cannot be taken back: whoever needs access again gets a new key.".to_owned(),
+            ];
+            if !session.goes_on(sure, &said)? {
+                return Ok(0);
+            }
             session.quietly(Call::delete(format!("/v1/keys/{}", encode(&key_id))), "The key is revoked.").await
         }
     }
@@ -309,6 +316,11 @@ mod tests {
         check("m usage show --by org,user --daily --month 2026-10", true);
         check("m price set - --month 2026-10 --org org_1", true);
         check("m bill close --month 2026-10 --issue -o csv", true);
+        check("m bill close --month 2026-10 --issue --dry-run", true);
+        check("m bill close --month 2026-10 --issue --dry-run --yes", false);
+        check("m key revoke MH1 --yes", true);
+        check("m group delete grp_1 --dry-run", true);
+        check("m org list --fields id,name", true);
         check("m bill pdf inv_1", true);
         check("m api GET /v1/me", true);
         check("m api POST /v1/meters -d @meter.json", true);

@@ -1,12 +1,14 @@
 //! What each command of usage, prices and papers asks, and what it shows.
 
-use super::args::{BillVerb, CostVerb, Format, PriceVerb, UsageVerb};
+use super::args::{BillVerb, CostVerb, Format, PriceVerb, Sure, UsageVerb};
 use super::http::{Call, encode};
 use super::output::{self, Column};
 use super::session::{Session, read_input};
 use crate::Exit;
+use base::AmountPico;
 use http::Method;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -40,7 +42,7 @@ const PAPERS: [Column; 8] = [
     ("TOTAL", "/total/amount"),
     ("CURRENCY", "/total/currency"),
 ];
-const LINES: [Column; 7] = [
+const LINES: [Column; 8] = [
     ("LINE", "/no"),
     ("GROUP", "/group"),
     ("DESCRIPTION", "/description"),
@@ -48,6 +50,7 @@ const LINES: [Column; 7] = [
     ("UNIT", "/unit"),
     ("PRICE", "/unit_price"),
     ("AMOUNT", "/amount"),
+    ("NOTE", "/note"),
 ];
 const RECORDS: [Column; 7] = [
     ("START", "/start"),
@@ -87,6 +90,11 @@ pub(super) async fn usage(session: Session, verb: UsageVerb) -> Result<u8, Exit>
             let answer = session.rows(&format!("/v1/orgs/{org}/usage"), &query).await?;
             let text = |pointer: &str| answer.pointer(pointer).and_then(Value::as_str).unwrap_or("?").to_owned();
             eprintln!("Usage of {} ({}), through {}.", text("/period/label"), text("/period/zone"), text("/through"));
+            match text("/scope").as_str() {
+                "own" => eprintln!("It is your own usage only: you may not see that of others here."),
+                "part" => eprintln!("Some organisations here are not in it: you may not see their usage."),
+                _ => {}
+            }
             session.show(&answer, &USAGE)
         }
         UsageVerb::Send { file } => send(session, &org, &file).await,
@@ -136,7 +144,7 @@ pub(super) async fn price(session: Session, verb: PriceVerb) -> Result<u8, Exit>
 /// `bill`.
 pub(super) async fn bill(session: Session, verb: BillVerb) -> Result<u8, Exit> {
     match verb {
-        BillVerb::Close { month, issue } => close(session, &month, issue).await,
+        BillVerb::Close { month, issue, sure } => close(session, &month, issue, sure).await,
         BillVerb::List => session.list(&format!("/v1/orgs/{}/papers", session.org().await?), &[], &PAPERS).await,
         BillVerb::Get { paper } => get(session, &encode(&paper)).await,
         BillVerb::Pdf { paper, file } => save_paper(session, &paper, "pdf", file).await,
@@ -148,10 +156,40 @@ pub(super) async fn bill(session: Session, verb: BillVerb) -> Result<u8, Exit> {
     }
 }
 
-async fn close(session: Session, month: &str, issue: bool) -> Result<u8, Exit> {
+/// What issuing would freeze: from drafts made at this moment.
+fn issued(drafts: &Value) -> Vec<String> {
+    let papers = drafts["papers"].as_array().map_or(&[] as &[Value], Vec::as_slice);
+    let mut sums: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for paper in papers.iter().filter(|paper| paper["kind"] == "invoice") {
+        let text = |pointer: &str| paper.pointer(pointer).and_then(Value::as_str).unwrap_or("?");
+        sums.entry(text("/total/currency")).or_default().push(text("/total/amount"));
+    }
+    let invoices: usize = sums.values().map(Vec::len).sum();
+    let sum = |amounts: &[&str]| {
+        let exact = amounts.iter().filter_map(|amount| amount.parse::<AmountPico>().ok());
+        exact.fold(0_i128, |sum, amount| sum.saturating_add(amount.0))
+    };
+    let mut said = vec![format!("{invoices} invoices and {} statements would be issued.", papers.len() - invoices)];
+    said.extend(
+        sums.iter().map(|(currency, amounts)| format!("Invoices over {} {currency}.", AmountPico(sum(amounts)))),
+    );
+    said.push("Issued papers never change again, and each invoice takes a number.".to_owned());
+    if let Some(ends) = drafts["ends_at"].as_str() {
+        said.push(format!("They can be issued from {ends} on."));
+    }
+    said
+}
+
+async fn close(session: Session, month: &str, issue: bool, sure: Sure) -> Result<u8, Exit> {
     let path = format!("/v1/orgs/{}/close", session.org().await?);
-    let call = Call::post(path, &json!({ "month": month, "issue": issue })).slow();
-    let answer = session.send(call).await?.json()?;
+    let call = |issue: bool| Call::post(path.clone(), &json!({ "month": month, "issue": issue })).slow();
+    if issue {
+        let drafts = session.send(call(false)).await?.json()?;
+        if !session.goes_on(sure, &issued(&drafts))? {
+            return Ok(0);
+        }
+    }
+    let answer = session.send(call(issue)).await?.json()?;
     let list = |name: &str| answer[name].as_array().cloned().unwrap_or_default();
     let (made, kept, unrated, failed) = (list("papers"), list("kept"), list("unrated"), list("failed"));
     match session.format {
@@ -254,6 +292,17 @@ pub(super) fn save(file: &Path, bytes: &[u8]) -> Result<u8, Exit> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn issuing_says_what_it_freezes() {
+        let paper =
+            |kind: &str, amount: &str| json!({ "kind": kind, "total": { "amount": amount, "currency": "EUR" } });
+        let papers = [paper("invoice", "80.72"), paper("invoice", "76.57"), paper("statement", "9.00")];
+        let said = issued(&json!({ "papers": papers, "ends_at": "2026-10-31T23:00:00Z" }));
+        assert_eq!(said[0], "2 invoices and 1 statements would be issued.");
+        assert_eq!(said[1], "Invoices over 157.29 EUR.");
+        assert_eq!(said[3], "They can be issued from 2026-10-31T23:00:00Z on.");
+    }
 
     #[test]
     fn bodies_of_events_say_what_they_are() {

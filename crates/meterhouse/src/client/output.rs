@@ -29,6 +29,23 @@ pub(super) fn show(format: Format, answer: &Value, columns: &[Column]) -> Result
     write(text.as_bytes())
 }
 
+/// The named fields of each row, tabs between: `total.amount` is `amount` within `total`.
+pub(super) fn fields(answer: &Value, names: &[String]) -> Result<String, Exit> {
+    let rows = answer["data"].as_array().map_or(std::slice::from_ref(answer), Vec::as_slice);
+    let mut out = String::new();
+    for row in rows {
+        let value = |name: &String| {
+            let unknown =
+                || Exit::usage(format!("--fields: {name:?} is not a field of the answer; -o json shows them"));
+            let found = row.pointer(&format!("/{}", name.replace('.', "/"))).ok_or_else(unknown)?;
+            Ok(harmless(&cell(Some(found))))
+        };
+        let cells = names.iter().map(value).collect::<Result<Vec<String>, Exit>>()?;
+        out.push_str(&format!("{}\n", cells.join("\t")));
+    }
+    Ok(out)
+}
+
 /// Indented JSON.
 pub(super) fn json(answer: &Value) -> String {
     format!("{answer:#}\n")
@@ -138,6 +155,18 @@ mod tests {
     fn csv_holds_no_formula() {
         assert_eq!(csv(&rows(), &COLUMNS), "name,total,note\r\nPhysics,12.50,\r\n'=1+1,-3,\r\n");
         assert_eq!(quoted("a \"b\", c"), "\"a \"\"b\"\", c\"");
+    }
+
+    #[test]
+    fn fields_are_for_scripts() {
+        let check = |answer: &Value, names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            fields(answer, &names).map_err(|exit| exit.code)
+        };
+        assert_eq!(check(&rows()[0], &["name"]), Ok("Physics\n".to_owned()));
+        let list = json!({ "data": rows() });
+        assert_eq!(check(&list, &["total.amount", "name"]), Ok("12.50\tPhysics\n-3\t=1+1\n".to_owned()));
+        assert_eq!(check(&list, &["nmae"]), Err(2));
     }
 
     #[test]

@@ -79,7 +79,15 @@ async fn user_at(session: Session, verb: UserVerb) -> Result<u8, Exit> {
             let call = Call::post(format!("{path}/members"), &json!({ "user": user, "policy": policy }));
             session.quietly(call, "The person is a member now.").await
         }
-        UserVerb::Remove { user } => {
+        UserVerb::Remove { user, sure } => {
+            let row = person(&session, &user).await?;
+            let said = [
+                format!("{} leaves this organisation.", row["email"].as_str().unwrap_or(&user)),
+                "Their policies, sessions, tokens and access keys here end at once.".to_owned(),
+            ];
+            if !session.goes_on(sure, &said)? {
+                return Ok(0);
+            }
             let call = Call::delete(format!("{path}/users/{}", encode(&user)));
             session.quietly(call, "The person is out; sessions, tokens and keys there have ended.").await
         }
@@ -109,10 +117,13 @@ async fn everybody(session: &Session) -> Result<Vec<Value>, Exit> {
     Ok(found["data"].as_array().cloned().unwrap_or_default())
 }
 
-async fn shut(session: Session, user: &str, confirm: &str) -> Result<u8, Exit> {
-    let rows = everybody(&session).await?;
+async fn person(session: &Session, user: &str) -> Result<Value, Exit> {
     let unknown = || Exit { code: 3, text: format!("{user}: is not at this organisation or below") };
-    let row = rows.iter().find(|row| row["id"] == user).ok_or_else(unknown)?;
+    everybody(session).await?.into_iter().find(|row| row["id"] == user).ok_or_else(unknown)
+}
+
+async fn shut(session: Session, user: &str, confirm: &str) -> Result<u8, Exit> {
+    let row = person(&session, user).await?;
     let name = if row["kind"] == "service" { &row["name"] } else { &row["email"] };
     let name = name.as_str().unwrap_or_default();
     if !name.eq_ignore_ascii_case(confirm.trim()) {
@@ -131,7 +142,18 @@ pub(super) async fn group(session: Session, verb: GroupVerb) -> Result<u8, Exit>
             session.show(&found, &GROUPS)
         }
         GroupVerb::Create { name } => session.change(Call::post(path, &json!({ "name": name })), &GROUPS).await,
-        GroupVerb::Delete { group } => {
+        GroupVerb::Delete { group, sure } => {
+            let found = session.ask(&path).await?;
+            let unknown = || Exit { code: 3, text: format!("{group}: is not a group of this organisation") };
+            let mut rows = found["data"].as_array().into_iter().flatten();
+            let row = rows.find(|row| row["id"] == group.as_str()).ok_or_else(unknown)?;
+            let members =
+                row["members"].as_array().map_or_else(|| row["members"].to_string(), |list| list.len().to_string());
+            let name = row["name"].as_str().unwrap_or_default();
+            let said = [format!("The group {name} is deleted: {members} people lose what they have by it.")];
+            if !session.goes_on(sure, &said)? {
+                return Ok(0);
+            }
             let call = Call::delete(format!("{path}/{}", encode(&group)));
             session.quietly(call, "The group is deleted.").await
         }

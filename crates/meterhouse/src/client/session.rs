@@ -1,6 +1,6 @@
 //! A server with the flags of one command: asks, pages through lists, shows.
 
-use super::args::{Format, Global};
+use super::args::{Format, Global, Sure};
 use super::context;
 use super::http::{Api, Call, Reply, encode};
 use super::output::{self, Column};
@@ -8,7 +8,7 @@ use crate::Exit;
 use crate::init::read_secret;
 use bytes::Bytes;
 use serde_json::Value;
-use std::io::Read;
+use std::io::{BufRead, IsTerminal, Read};
 use std::path::Path;
 
 /// Rows of a page that is asked for.
@@ -19,6 +19,7 @@ pub(super) struct Session {
     api: Api,
     org: Option<String>,
     pub(super) format: Format,
+    fields: Vec<String>,
     limit: usize,
     all: bool,
 }
@@ -35,7 +36,14 @@ impl Session {
         let of_server = kept.filter(|kept| kept.url.trim_end_matches('/') == url.trim_end_matches('/'));
         let token = given.or(of_server.map(|kept| kept.token)).ok_or_else(signed_out)?;
         let api = Api::new(&url, Some(token))?;
-        Ok(Self { api, org: global.org, format: global.output, limit: global.limit.max(1), all: global.all })
+        Ok(Self {
+            api,
+            org: global.org,
+            format: global.output,
+            fields: global.fields,
+            limit: global.limit.max(1),
+            all: global.all,
+        })
     }
 
     /// The organisation that was named, or the highest one.
@@ -82,6 +90,20 @@ impl Session {
         self.show(answer, columns)
     }
 
+    /// Says what an act does, and whether to go on: never with --dry-run, at once with --yes, else as somebody answers.
+    pub(super) fn goes_on(&self, sure: Sure, consequences: &[String]) -> Result<bool, Exit> {
+        consequences.iter().for_each(|text| eprintln!("{text}"));
+        let goes_on = match (sure.dry_run, sure.yes) {
+            (true, _) => false,
+            (_, true) => true,
+            _ => asked()?,
+        };
+        if !goes_on {
+            eprintln!("Nothing was done.");
+        }
+        Ok(goes_on)
+    }
+
     /// Makes a change that has no answer.
     pub(super) async fn quietly(&self, call: Call, done: &str) -> Result<u8, Exit> {
         self.send(call).await?;
@@ -91,7 +113,11 @@ impl Session {
 
     /// Shows an answer.
     pub(super) fn show(&self, answer: &Value, columns: &[Column]) -> Result<u8, Exit> {
-        output::show(self.format, answer, columns)?;
+        if self.fields.is_empty() {
+            output::show(self.format, answer, columns)?;
+        } else {
+            output::write(output::fields(answer, &self.fields)?.as_bytes())?;
+        }
         Ok(0)
     }
 
@@ -146,6 +172,17 @@ fn next_part(page: &Value) -> Option<String> {
     }
     let (after_us, after_id) = (page["next"]["after_us"].as_i64()?, page["next"]["after_id"].as_str()?);
     Some(format!("&after_us={after_us}&after_id={}", encode(after_id)))
+}
+
+/// What somebody at a terminal answers.
+fn asked() -> Result<bool, Exit> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Exit::usage("nobody can be asked here: look with --dry-run, then give --yes"));
+    }
+    eprint!("Go on? [y/N] ");
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).map_err(|error| Exit::failed(error.to_string()))?;
+    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
 /// Reads a file, or standard input for `-`.

@@ -174,12 +174,34 @@ pub(super) async fn product(session: Session, verb: ProductVerb) -> Result<u8, E
             let found = session.ask(&format!("/v1/orgs/{}/products", session.org().await?)).await?;
             session.show(&found, &PRODUCTS)
         }
-        ProductVerb::Set { product, state } => {
+        ProductVerb::Set { product, state, sure } => {
+            if state == "off" && !session.goes_on(sure, &withheld(&session, &product).await?)? {
+                return Ok(0);
+            }
             let path = format!("/v1/orgs/{}/products/{}", session.named_org()?, encode(&product));
             let call = Call::put(path, &json!({ "granted": state == "on" }));
             session.quietly(call, &format!("{product} is {state}.")).await
         }
     }
+}
+
+/// What stops when a product is withheld.
+async fn withheld(session: &Session, product: &str) -> Result<Vec<String>, Exit> {
+    let org = session.named_org()?;
+    let tree = session.all_rows(&format!("/v1/orgs/{org}/tree")).await?;
+    let rows = tree["data"].as_array().map_or(&[] as &[Value], Vec::as_slice);
+    let name = rows.first().and_then(|row| row["name"].as_str()).unwrap_or_default();
+    let mut said = vec![format!(
+        "{name} loses {product} at once, and so do the {} organisations below it.",
+        rows.len().saturating_sub(1)
+    )];
+    if product == "s3" {
+        let keys = session.all_rows(&format!("/v1/orgs/{org}/keys")).await?;
+        let live = keys["data"].as_array().into_iter().flatten().filter(|key| key["revoked_at"].is_null()).count();
+        said.push(format!("{live} access keys stop working until it is granted again."));
+    }
+    said.push("Data are kept, and what is stored goes on being billed.".to_owned());
+    Ok(said)
 }
 
 /// `link`.

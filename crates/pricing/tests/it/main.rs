@@ -89,6 +89,8 @@ fn flat_fees_go_by_calendar_days() {
     let book = book(model("flat 31"), "0", UnitBasis::default(), Window::Month);
     let rated = pricing::rate(&book, OrgId(1), october(), (10, 31), &[]).unwrap();
     assert_eq!(rated.charges[0].amount.to_string(), "10");
+    let before_it_began = pricing::rate(&book, OrgId(1), october(), (0, 31), &[]).unwrap();
+    assert_eq!(before_it_began, pricing::rate::Rated::default());
 }
 
 #[test]

@@ -182,6 +182,7 @@ fn paper(payer: OrgId, id: u128, amount: &str, number: Option<&str>) -> billing:
         unit: "unit".into(),
         unit_price: "1".into(),
         amount: amount.parse().unwrap(),
+        note: String::new(),
     };
     let kind = if number.is_some() { InvoiceKind::Invoice } else { InvoiceKind::Statement };
     let profile = billing::Profile {

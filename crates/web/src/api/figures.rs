@@ -91,6 +91,9 @@ pub(super) struct Span {
 #[derive(Serialize, ToSchema)]
 pub(super) struct UsagePage {
     pub(super) period: Span,
+    /// Whose usage it is: `below` for everybody's at the organisation and below it, `part` for the parts of it that
+    /// the caller may see, `own` for the caller's own.
+    pub(super) scope: String,
     /// Everything up to this instant is in it.
     pub(super) through: String,
     /// Batch up to which it is counted.
@@ -261,6 +264,8 @@ pub(super) struct Closed {
     pub(super) unrated: Vec<String>,
     /// Edges and papers that failed, each by itself; the others stand. Nothing of them is billed.
     pub(super) failed: Vec<FailedEdge>,
+    /// When the month has ended for every buyer: from then on papers can be issued.
+    pub(super) ends_at: Option<String>,
 }
 
 /// An edge of a closing that failed.
@@ -286,6 +291,7 @@ impl From<bills::Closed> for Closed {
             kept: closed.kept.into_iter().map(PaperRow::from).collect(),
             unrated: closed.unrated,
             failed: closed.failed.into_iter().map(FailedEdge::from).collect(),
+            ends_at: closed.ends_us.map(format_instant),
         }
     }
 }
@@ -324,6 +330,8 @@ pub(super) struct Line {
     pub(super) quantity: String,
     pub(super) unit: String,
     pub(super) unit_price: String,
+    /// Which share of a flat fee was charged, such as `3 of 30 days`; empty for the whole.
+    pub(super) note: String,
     /// Before the one rounding.
     pub(super) amount_exact: String,
     pub(super) amount: Money,
@@ -384,6 +392,7 @@ impl Trace {
             quantity: source.quantity.to_string(),
             unit: source.unit,
             unit_price: source.unit_price,
+            note: source.note,
             amount_exact: source.amount.to_string(),
             amount: Money::minor(trace.line.amount_minor, currency),
             corrects: trace.line.corrects.map(|paper| paper.to_string()),

@@ -170,7 +170,7 @@ fn question_of(asked: &UsageAsked) -> Result<Question, Failure> {
 
 /// Gives the usage of an organisation and everything below it.
 ///
-/// Who may only see his own usage gets his own.
+/// Who may see only their own usage gets their own, with `scope` `own`; 403 for somebody else's.
 #[utoipa::path(get, path = "/v1/orgs/{org}/usage", params(UsageAsked), responses((status = 200, body = UsagePage)))]
 pub(super) async fn ask_usage(
     Caller(me): Caller,
@@ -191,7 +191,8 @@ pub(super) async fn ask_usage(
         zone: found.zone.name().to_owned(),
     };
     let through = format_instant(found.through_us);
-    Ok(Json(UsagePage { period, through, watermark: found.watermark, data, next_cursor, has_more }))
+    let scope = found.scope.code().to_owned();
+    Ok(Json(UsagePage { period, scope, through, watermark: found.watermark, data, next_cursor, has_more }))
 }
 
 /// Lists usage of an organisation and below that could not be counted, newest first.

@@ -26,7 +26,7 @@ pub use stacked::{BARS_MAX, SERIES_MAX, Series, StackedBar, stacked_bar, stacked
 pub use svg::Width;
 
 /// Writes a scaled integer as a figure with its decimals but without currency or unit, for example
-/// `123456` as `1,234.56`. Must be exact for every value it is given.
+/// `123456` as `1,234.56`. It may round, but only what it is given: sums are made from exact values.
 pub type Format<'a> = &'a dyn Fn(i128) -> String;
 
 /// The greatest size of one value. Sums over the longest chart stay far inside 128 bits below it.

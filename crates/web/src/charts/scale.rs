@@ -15,15 +15,16 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// Makes an axis with at most `steps_max` steps, each 1, 2 or 5 times a power of ten.
-    pub(super) fn nice(low: i128, high: i128, steps_max: i128) -> Axis {
+    /// Makes an axis with at most `steps_max` steps, each 1, 2 or 5 times a power of ten of `grain`.
+    pub(super) fn nice(low: i128, high: i128, steps_max: i128, grain: i128) -> Axis {
         assert!(low <= 0 && high >= 0);
         assert!(steps_max >= 2); // One step down and one up must always do.
+        assert!(grain > 0);
         if low == 0 && high == 0 {
             return Axis { low: 0, high: 1, ticks: vec![0] };
         }
 
-        let step = step_for(low, high, steps_max);
+        let step = step_for(low, high, steps_max, grain);
         let first = -div_up(-low, step);
         let last = div_up(high, step);
         let ticks: Vec<i128> = (first..=last).map(|count| count * step).collect();
@@ -47,9 +48,9 @@ impl Axis {
     }
 }
 
-/// Finds the smallest step of the row 1, 2, 5, 10, 20, 50 that spans both sides of zero in time.
-fn step_for(low: i128, high: i128, steps_max: i128) -> i128 {
-    let mut power: i128 = 1;
+/// Finds the smallest step of the row 1, 2, 5, 10, 20, 50 grains that spans both sides of zero in time.
+fn step_for(low: i128, high: i128, steps_max: i128, grain: i128) -> i128 {
+    let mut power = grain;
     loop {
         for digit in [1, 2, 5] {
             let step = digit * power;
@@ -124,7 +125,8 @@ mod tests {
     fn check(case: &str) {
         let cells: Vec<&str> = case.split('|').map(str::trim).collect();
         let number = |cell: &str| cell.parse::<i128>().unwrap();
-        let axis = Axis::nice(number(cells[0]), number(cells[1]), number(cells[2]));
+        let grain = cells.get(4).map_or(1, |cell| number(cell));
+        let axis = Axis::nice(number(cells[0]), number(cells[1]), number(cells[2]), grain);
         let wanted: Vec<i128> = cells[3].split(' ').map(number).collect();
         assert_eq!(axis.ticks, wanted, "{case}");
     }
@@ -138,6 +140,8 @@ mod tests {
         check("0    | 100    | 4 | 0 50 100");
         check("-3   | 3      | 6 | -3 -2 -1 0 1 2 3");
         check("-1   | 999    | 4 | -500 0 500 1000");
+        check("0    | 5000   | 6 | 0 1024 2048 3072 4096 5120 | 1024");
+        check("0    | 3      | 6 | 0 1024 | 1024");
         check("-450 | 0      | 4 | -600 -400 -200 0");
         check("0    | 0      | 6 | 0");
     }
@@ -145,7 +149,7 @@ mod tests {
     #[test]
     fn huge_values_have_ticks() {
         let sum = super::super::VALUE_ABS_MAX * 6;
-        let axis = Axis::nice(-sum, sum, 4);
+        let axis = Axis::nice(-sum, sum, 4, 1);
         assert!(axis.low <= -sum && axis.high >= sum);
         assert!(axis.place(sum, 0.0, 100.0).is_finite());
     }

@@ -29,6 +29,8 @@ pub struct StackedBar<'a> {
     pub series: &'a [Series],
     /// Writes a value as a figure.
     pub format: Format<'a>,
+    /// The step of the last digit that `format` shows: the ticks are whole multiples of it.
+    pub grain: i128,
 }
 
 /// One group of a stacked bar chart.
@@ -207,7 +209,7 @@ impl Frame {
             Width::Wide => (310.0, 6),
         };
         let (low, high) = chart.extent();
-        let axis = Axis::nice(low, high, steps_max);
+        let axis = Axis::nice(low, high, steps_max, chart.grain);
         let tick_texts = tick_texts(&axis, chart.format, width * 0.4);
         let left = widest(&tick_texts) + 10.0;
         let right = width - 8.0;
@@ -314,7 +316,7 @@ mod tests {
     }
 
     fn chart<'a>(labels: &'a [String], series: &'a [Series]) -> StackedBar<'a> {
-        StackedBar { title: "Cost by day", unit: "EUR", each: "day", labels, series, format: &cents }
+        StackedBar { title: "Cost by day", unit: "EUR", each: "day", labels, series, format: &cents, grain: 1 }
     }
 
     /// Draws both widths and checks that they hold the table's total and nothing outside the box.

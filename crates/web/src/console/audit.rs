@@ -99,7 +99,7 @@ async fn list(visitor: Visitor, Path(org): Path<String>, Query(query): Query<Fie
     let mut rows = Vec::new();
     for event in &events {
         let actor = namer.actor(cx, &event.actor).await;
-        rows.push(entry(event, actor, &namer));
+        rows.push(entry(event, actor, &namer, &org.zone));
     }
     let base = format!("/o/{}/audit", org.id);
     let filters = filter_query(&query);

@@ -1,9 +1,8 @@
 //! One entry of the audit log in the words of people.
 
-use super::frame::instant;
 use app::rows::AuditEvent;
 use app::{Cx, audit};
-use base::{OrgId, UserId};
+use base::{OrgId, UserId, Zone};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -74,10 +73,10 @@ pub(super) fn shown_path(path: &str, org: OrgId) -> &str {
 }
 
 /// The entry of an event.
-pub(super) fn entry(event: &AuditEvent, actor: String, namer: &Namer) -> Entry {
+pub(super) fn entry(event: &AuditEvent, actor: String, namer: &Namer, zone: &Zone) -> Entry {
     Entry {
         seq: event.seq,
-        at: instant(event.at_us),
+        at: zone.time_of(event.at_us),
         actor,
         action: event.action.clone(),
         target: namer.target(&event.target),

@@ -2,8 +2,8 @@
 
 use super::fields::{Fields, day};
 use super::frame::{
-    Answer, Choice, Empty, Menu, NavItem, Page, STORAGE_TABS, Says, choices, go, instant, may, mendable, org_names,
-    org_of, parse, show_with, tabs,
+    Answer, Choice, Empty, Menu, NavItem, Page, STORAGE_TABS, Says, choices, go, may, mendable, org_names, org_of,
+    parse, show_with, tabs,
 };
 use crate::Web;
 use crate::auth::Visitor;
@@ -16,7 +16,7 @@ use axum::Router;
 use axum::extract::{Form, Path};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use base::{CloudLinkId, OrgId, Period};
+use base::{CloudLinkId, OrgId, Period, Zone};
 use std::collections::BTreeMap;
 
 pub(super) fn router() -> Router<Web> {
@@ -84,7 +84,7 @@ async fn list_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Says,
     let mut rows = Vec::new();
     for link in &found {
         let acts = writes || may(cx, Action::SourceWrite, link.org).await;
-        rows.push(row(link, &names, cx.now_us(), if acts { &base } else { "" }));
+        rows.push(row(link, &names, (cx.now_us(), &org.zone), if acts { &base } else { "" }));
     }
     let targets = tree.iter().take(OFFERED_MAX).map(|org| Choice::new(org.id.to_string(), &org.name, entry.get("to")));
     let next_us = Period::month_of(cx.now_us(), &org.zone)?.end_us;
@@ -105,7 +105,7 @@ async fn list_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Says,
     show_with(status, &page)
 }
 
-fn row(link: &CloudLink, names: &BTreeMap<OrgId, String>, now_us: i64, base: &str) -> LinkRow {
+fn row(link: &CloudLink, names: &BTreeMap<OrgId, String>, (now_us, zone): (i64, &Zone), base: &str) -> LinkRow {
     let state = match link.to_us {
         Some(to_us) if to_us <= now_us => "past",
         _ if link.from_us > now_us => "planned",
@@ -117,8 +117,8 @@ fn row(link: &CloudLink, names: &BTreeMap<OrgId, String>, now_us: i64, base: &st
         provider: provider.map_or_else(|| link.provider.clone(), |(_, words)| (*words).to_owned()),
         account: link.external_account.clone(),
         org: names.get(&link.org).cloned().unwrap_or_else(|| link.org.to_string()),
-        from: instant(link.from_us),
-        to: link.to_us.map(instant).unwrap_or_default(),
+        from: zone.time_of(link.from_us),
+        to: link.to_us.map(|at_us| zone.time_of(at_us)).unwrap_or_default(),
         state,
         href: if base.is_empty() || state == "past" { String::new() } else { format!("{base}/{}", link.id) },
     }

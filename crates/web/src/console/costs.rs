@@ -19,7 +19,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use base::decimal::{PICO_DIGITS, format_scaled};
-use base::{AmountPico, Period};
+use base::{AmountPico, Currency, Period};
 use std::collections::BTreeMap;
 
 pub(super) fn router() -> Router<Web> {
@@ -54,6 +54,9 @@ struct CostsPage {
     totals: Vec<String>,
     csv_href: String,
     clear_href: String,
+    /// The same view with exact amounts, or with money.
+    exact: bool,
+    exact_href: String,
     margin: Option<Margin>,
     empty: Empty,
 }
@@ -65,11 +68,14 @@ struct Margin {
 }
 
 /// What was asked: the address holds the whole view.
+#[derive(Clone)]
 struct Asked {
     month: String,
     sort: String,
     column: String,
     more_than: String,
+    /// Amounts to their last digit instead of money.
+    exact: bool,
 }
 
 impl Asked {
@@ -80,6 +86,7 @@ impl Asked {
             sort: query.get("sort").to_owned(),
             column: query.get("column").to_owned(),
             more_than: query.get("more_than").trim().to_owned(),
+            exact: query.has("exact"),
         }
     }
 
@@ -93,6 +100,9 @@ impl Asked {
         if !self.more_than.is_empty() {
             let (column, more_than) = (query_value(&self.column), query_value(&self.more_than));
             query.push_str(&format!("&column={column}&more_than={more_than}"));
+        }
+        if self.exact {
+            query.push_str("&exact=1");
         }
         query
     }
@@ -121,7 +131,9 @@ async fn page(visitor: Visitor, Path(org): Path<String>, Query(query): Query<Fie
             (status, says, found)
         }
     };
-    let (base, decimals) = (format!("/o/{}/costs", org.id), decimals(&found));
+    let base = format!("/o/{}/costs", org.id);
+    let figure = figures_of(&found, asked.exact, org.currency);
+    let other = Asked { exact: !asked.exact, ..asked.clone() };
     let view = Page::at(&visitor, &org, Menu::Usage, "Costs").await;
     let first = found.shown_first.map(Cost::code).unwrap_or_default();
     let page = CostsPage {
@@ -140,25 +152,32 @@ async fn page(visitor: Visitor, Path(org): Path<String>, Query(query): Query<Fie
         more_than: asked.more_than.clone(),
         sort: asked.sort.clone(),
         heads: found.columns.iter().map(|cost| head(&base, *cost, &asked)).collect(),
-        totals: cells(&found.columns, &found.totals, decimals),
+        totals: cells(&found.columns, &found.totals, &figure),
+        exact: asked.exact,
+        exact_href: format!("{base}?{}", other.query(&asked.sort)),
         csv_href: format!("{base}/csv?{}", asked.query(&asked.sort)),
         clear_href: format!("{base}?month={}", query_value(&asked.month)),
         margin: margin(cx, &org, &asked.month).await?,
-        empty: empty(&base, &asked),
+        empty: empty(&base, &org, &asked),
         rows: found
             .rows
             .iter()
             .map(|row| Row {
                 org: row.org_name.clone(),
                 item: row.item.clone(),
-                cells: cells(&found.columns, &row.costs, decimals),
+                cells: cells(&found.columns, &row.costs, &figure),
             })
             .collect(),
     };
     show_with(status, &page)
 }
 
-fn empty(base: &str, asked: &Asked) -> Empty {
+fn empty(base: &str, org: &Org, asked: &Asked) -> Empty {
+    if org.parent.is_none() {
+        let text = format!("Nobody charges {}: it is at the top. What it charges others is on its overview.", org.name);
+        let href = format!("/o/{}/overview?month={}", org.id, query_value(&asked.month));
+        return Empty::nothing_yet(text, href, "Revenue and customers");
+    }
     if asked.more_than.is_empty() {
         return Empty::nothing_yet(
             format!(
@@ -178,7 +197,7 @@ fn basis(org: &Org, found: &CostTable, asked: &Asked) -> Vec<String> {
     vec![
         format!("Scope: {} and everything below, owed to its parent", org.name),
         format!("Period: {}, {}", asked.month, org.zone.name()),
-        format!("Currency: {}, net, exact, unrounded", found.currency),
+        format!("Currency: {}, net, {}", found.currency, if asked.exact { "exact" } else { "rounded for showing" }),
         format!("Shown first: {first}"),
     ]
 }
@@ -191,16 +210,19 @@ fn head(base: &str, cost: Cost, asked: &Asked) -> Head {
     }
 }
 
-/// Decimals that every figure of the table is written with: as many as the longest needs.
-fn decimals(found: &CostTable) -> u32 {
+/// How the table writes an amount: as money, or exactly, with as many decimals as its longest figure needs.
+fn figures_of(found: &CostTable, exact: bool, currency: Currency) -> impl Fn(AmountPico) -> String + use<> {
     let amounts = found.rows.iter().flat_map(|row| row.costs.values()).chain(found.totals.values());
     let needed = |amount: &AmountPico| amount.to_string().split_once('.').map_or(0, |(_, fraction)| fraction.len());
-    u32::try_from(amounts.map(needed).max().unwrap_or_default()).unwrap_or(PICO_DIGITS).max(2)
+    let decimals = u32::try_from(amounts.map(needed).max().unwrap_or_default()).unwrap_or(PICO_DIGITS);
+    move |amount| match exact {
+        true => units::grouped(&format_scaled(amount.0, PICO_DIGITS, decimals.max(currency.minor_digits()))),
+        false => units::money_figure(amount, currency),
+    }
 }
 
-fn cells(columns: &[Cost], costs: &BTreeMap<Cost, AmountPico>, decimals: u32) -> Vec<String> {
-    let amount = |cost: &Cost| costs.get(cost).map_or(0, |amount| amount.0);
-    columns.iter().map(|cost| units::grouped(&format_scaled(amount(cost), PICO_DIGITS, decimals))).collect()
+fn cells(columns: &[Cost], costs: &BTreeMap<Cost, AmountPico>, figure: &impl Fn(AmountPico) -> String) -> Vec<String> {
+    columns.iter().map(|cost| figure(costs.get(cost).copied().unwrap_or(AmountPico::ZERO))).collect()
 }
 
 async fn margin(cx: &Cx, org: &Org, month: &str) -> Result<Option<Margin>, PageFailure> {
@@ -209,7 +231,7 @@ async fn margin(cx: &Cx, org: &Org, month: &str) -> Result<Option<Margin>, PageF
     }
     // Children in several currencies have no one margin: then there is no line.
     let Ok(found) = costs::margin(cx, org.id, month).await else { return Ok(None) };
-    let money = |amount: AmountPico| format!("{} {}", units::grouped(&amount.to_string()), found.currency);
+    let money = |amount: AmountPico| units::exact_money(amount, org.currency);
     Ok(Some(Margin {
         charged_below: money(found.charged_below),
         owed_above: money(found.owed_above),

@@ -63,7 +63,10 @@ struct DeletePage {
 async fn form(visitor: Visitor, Path(org): Path<String>) -> Answer {
     let org = org_of(&visitor, &org).await?;
     if !may(&visitor.0.cx, Action::OrgDelete, org.id).await {
-        return Err(PageFailure(Failure::new(Kind::Forbidden, "you need org:delete here to delete this organisation")));
+        return Err(PageFailure(Failure::new(
+            Kind::Forbidden,
+            "Your roles here do not allow this: delete the organisation.",
+        )));
     }
     delete_page(&visitor, &org, StatusCode::OK, Says::default(), Fields::default()).await
 }

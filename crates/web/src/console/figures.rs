@@ -1,10 +1,11 @@
 //! Sums of the S3 meters, as cells of tables and as charts. Whole numbers only.
 
+use super::frame::Empty;
 use crate::charts::{self, RankBar, RankRow, Series, StackedBar, VALUE_ABS_MAX};
 use crate::units;
 use app::rows::RolledUp;
-use app::usage::{Question, Usage};
-use base::decimal::{NANO, NANO_DIGITS, format_scaled};
+use app::usage::{Question, Scope, Usage};
+use base::decimal::NANO;
 use base::{Period, QuantityNano, Zone};
 use metering::Meter;
 use metering::meter::{S3_BYTES_IN, S3_BYTES_OUT, S3_REQUESTS, S3_STORAGE};
@@ -19,13 +20,42 @@ const RANK_MAX: usize = 30;
 pub(super) const HEADS: [&str; 6] = ["GiB-months", "Requests A", "Requests B", "Not billed", "Bytes in", "Bytes out"];
 
 /// Said under each table of figures.
-pub(super) const CUT: &str = "Sizes are cut to two decimals, GiB-months to four. Requests A and B are the billed ones: \
-     A writes and lists, B reads; refused, failed and free requests are not billed.";
+pub(super) const CUT: &str = "Sizes are rounded to two decimals, GiB-months to four, each figure once from its exact \
+     value: rounded parts may add up to a last digit more or less than their total. Requests A and B are the billed \
+     ones: A writes and lists, B reads; refused, failed and free requests are not billed.";
 
 /// A question about one month, everything in one sum. An empty month is the running one.
 pub(super) fn question(month: &str) -> Question {
     let month = (!month.is_empty()).then(|| month.to_owned());
     Question { month, user: None, meter: None, by: Default::default(), daily: false }
+}
+
+/// Whose usage a page about `org` shows.
+pub(super) fn scope_words(usage: &Usage, org: &str) -> String {
+    match usage.scope {
+        Scope::Below => format!("{org} and everything below"),
+        Scope::Part => format!("the parts of {org} that you may see; there are others"),
+        Scope::Own => format!("your own usage at {org}; you may not see that of others"),
+    }
+}
+
+/// Instead of figures where there are none: a zero only where everything may be seen.
+pub(super) fn nothing(usage: &Usage, org: &str, href: String) -> Empty {
+    let month = &usage.period_name;
+    match usage.scope {
+        Scope::Below => Empty::nothing_yet(
+            format!("No usage was metered here in {month}. It starts with an access key and a first S3 request."),
+            href,
+            "Make an access key",
+        ),
+        Scope::Part => Empty::no_right(format!(
+            "The parts of {org} that you may see used nothing in {month}. You may not see the usage of the others."
+        )),
+        Scope::Own => Empty::no_right(format!(
+            "You yourself used nothing in {month}, and you may not see the usage of others. An admin of {org} can give \
+             you a role that can, such as Finance Viewer."
+        )),
+    }
 }
 
 /// The line that says what the figures of a page are based on.
@@ -36,8 +66,7 @@ pub(super) fn basis(usage: &Usage, scope: &str) -> Vec<String> {
     vec![
         format!("Scope: {scope}"),
         format!("Period: {}, {}", usage.period_name, usage.zone.name()),
-        format!("Data through {}", super::frame::instant(usage.through_us)),
-        format!("Batch {}", usage.watermark),
+        format!("Data through {}", usage.zone.time_of(usage.through_us)),
         state.to_owned(),
     ]
 }
@@ -119,7 +148,7 @@ impl Sums {
     /// The cells under [`HEADS`], for a month of `seconds`.
     pub(super) fn cells(&self, seconds: i64) -> Vec<String> {
         vec![
-            units::grouped(&units::gib_months(self.storage, seconds)),
+            units::gib_months(self.storage, seconds),
             units::whole(self.class_a),
             units::whole(self.class_b),
             units::whole(self.not_billed),
@@ -137,50 +166,38 @@ pub(super) struct FigureRow {
     pub(super) cells: Vec<String>,
 }
 
-/// In which unit, and with how many decimals, a chart shows a meter.
+/// How a chart writes the exact sums of a meter: with the same words as the table under it.
 pub(super) struct Scale {
+    /// Behind each figure; empty where the figure names its own.
     pub(super) unit: String,
-    /// Meter units in one shown unit.
-    size: i128,
-    digits: u32,
+    figure: Box<dyn Fn(i128) -> String>,
+    /// The step of the last digit shown, in nano units of the meter.
+    grain: i128,
 }
 
 impl Scale {
     /// The scale of a meter whose greatest value is `greatest`, in a month of `seconds`.
     pub(super) fn of(meter: &Meter, greatest: i128, seconds: i64) -> Self {
         match meter.code.as_str() {
-            S3_STORAGE => {
-                Self { unit: "GiB-months".to_owned(), size: (1 << 30) * i128::from(seconds.max(1)), digits: 4 }
-            }
+            S3_STORAGE => Self {
+                unit: "GiB-months".to_owned(),
+                figure: Box::new(move |nano| units::gib_months(nano, seconds)),
+                grain: units::gib_months_grain(seconds),
+            },
             S3_BYTES_IN | S3_BYTES_OUT => Self::bytes(greatest),
             S3_REQUESTS => Self::requests(),
-            _ => Self { unit: meter.unit.clone(), size: 1, digits: NANO_DIGITS },
+            _ => Self { unit: meter.unit.clone(), figure: Box::new(plain), grain: 1 },
         }
     }
 
-    /// Bytes in the unit that suits the greatest value.
+    /// Bytes, with ticks in the unit that suits the greatest value.
     pub(super) fn bytes(greatest: i128) -> Self {
-        let names = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-        let (mut size, mut unit) = (1_i128, 0);
-        while unit + 1 < names.len() && greatest / NANO >= size * 1_024 {
-            size *= 1_024;
-            unit += 1;
-        }
-        Self { unit: names[unit].to_owned(), size, digits: if unit == 0 { 0 } else { 3 } }
+        Self { unit: String::new(), figure: Box::new(units::bytes), grain: units::bytes_grain(greatest) }
     }
 
     /// Whole requests.
     pub(super) fn requests() -> Self {
-        Self { unit: "requests".to_owned(), size: 1, digits: 0 }
-    }
-
-    /// A nano sum as the scaled integer that a chart draws, cut below its last digit.
-    fn scaled(&self, nano: i128) -> i128 {
-        if self.digits == NANO_DIGITS { nano } else { nano / NANO * 10_i128.pow(self.digits) / self.size }
-    }
-
-    fn figure(&self, value: i128) -> String {
-        units::grouped(&format_scaled(value, self.digits, 0))
+        Self { unit: "requests".to_owned(), figure: Box::new(units::whole), grain: NANO }
     }
 }
 
@@ -230,21 +247,28 @@ pub(super) fn stacked_days(
     groups.sort_by(|a, b| b.total().cmp(&a.total()).then_with(|| a.name.cmp(&b.name)));
     let labels: Vec<String> = days.iter().map(|day| day_label(&zone.date_of(day.start_us))).collect();
     let value = |group: &DayGroup, day: &Period| group.by_day.get(&day.start_us).copied().unwrap_or(0);
-    let named = groups.iter().take(STACK_MAX).map(|group| Series {
-        name: group.name.clone(),
-        values: days.iter().map(|day| scale.scaled(value(group, day))).collect(),
-    });
+    let named = groups
+        .iter()
+        .take(STACK_MAX)
+        .map(|group| Series { name: group.name.clone(), values: days.iter().map(|day| value(group, day)).collect() });
     let mut series: Vec<Series> = named.collect();
     if let Some(rest) = groups.get(STACK_MAX..).filter(|rest| !rest.is_empty()) {
         let sum = |day: &Period| rest.iter().map(|group| value(group, day)).sum::<i128>();
-        let values = days.iter().map(|day| scale.scaled(sum(day))).collect();
+        let values = days.iter().map(sum).collect();
         series.push(Series { name: format!("Other ({})", rest.len()), values });
     }
     if series.iter().flat_map(|series| &series.values).any(|value| value.abs() > VALUE_ABS_MAX) {
         return String::new(); // The table under the chart still holds the figures.
     }
-    let format = |value: i128| scale.figure(value);
-    let chart = StackedBar { title, unit: &scale.unit, each: "day", labels: &labels, series: &series, format: &format };
+    let chart = StackedBar {
+        title,
+        unit: &scale.unit,
+        each: "day",
+        labels: &labels,
+        series: &series,
+        format: &*scale.figure,
+        grain: scale.grain,
+    };
     charts::stacked_bar(&chart)
 }
 
@@ -252,7 +276,7 @@ pub(super) fn stacked_days(
 pub(super) fn ranked(title: &str, scale: &Scale, values: &[(String, i128)]) -> String {
     let shown = if values.len() > RANK_MAX + 1 { RANK_MAX } else { values.len() };
     let (named, rest) = values.split_at(shown);
-    let row = |name: String, nano: i128| RankRow { name, value: scale.scaled(nano) };
+    let row = |name: String, nano: i128| RankRow { name, value: nano };
     let mut rows: Vec<RankRow> = named.iter().map(|(name, nano)| row(name.clone(), *nano)).collect();
     if !rest.is_empty() {
         rows.push(row(format!("Other ({})", rest.len()), rest.iter().map(|(_, nano)| nano).sum()));
@@ -260,8 +284,7 @@ pub(super) fn ranked(title: &str, scale: &Scale, values: &[(String, i128)]) -> S
     if rows.iter().any(|row| row.value.abs() > VALUE_ABS_MAX) {
         return String::new();
     }
-    let format = |value: i128| scale.figure(value);
-    charts::rank_bar(&RankBar { title, unit: &scale.unit, rows: &rows, format: &format })
+    charts::rank_bar(&RankBar { title, unit: &scale.unit, rows: &rows, format: &*scale.figure })
 }
 
 #[cfg(test)]
@@ -299,10 +322,30 @@ mod tests {
     }
 
     #[test]
-    fn scales_suit_the_greatest_value() {
-        assert_eq!(Scale::bytes(1_023 * NANO).unit, "B");
+    fn ticks_suit_the_greatest_value() {
+        assert_eq!(Scale::bytes(1_023 * NANO).grain, NANO);
         let scale = Scale::bytes((5 << 30) * NANO);
-        assert_eq!((scale.unit.as_str(), scale.figure(scale.scaled((3 << 29) * NANO))), ("GiB", "1.5".to_owned()));
+        assert_eq!((scale.grain, (scale.figure)(100 * scale.grain)), ((1 << 30) * NANO / 100, "1.00 GiB".to_owned()));
+    }
+
+    /// A third of a unit, three times: its rounded parts add up to less than the total that the chart's text, the
+    /// legend and the table must all show.
+    #[test]
+    fn a_page_has_one_figure() {
+        let seconds = 2_592_000;
+        let third = units::gib_months_grain(seconds) * 4 / 3;
+        let days: Vec<Period> =
+            (0..3).map(|n| Period::new(n * 86_400_000_000, (n + 1) * 86_400_000_000).unwrap()).collect();
+        let by_day = days.iter().map(|day| (day.start_us, third)).collect();
+        let meter = metering::meter::s3_meters().into_iter().find(|meter| meter.code == S3_STORAGE).unwrap();
+        let groups = vec![DayGroup { name: "team".to_owned(), by_day }];
+        let scale = Scale::of(&meter, third, seconds);
+        let html = stacked_days("Storage", &scale, &days, &Zone::utc(), groups);
+        let table = Sums { storage: 3 * third, ..Sums::default() }.cells(seconds)[0].clone();
+        assert_eq!(table, "0.0004");
+        assert!(html.contains("Total 0.0004 GiB-months over 3 days"), "{html}");
+        let rank = ranked("Storage", &scale, &[("a".to_owned(), third), ("b".to_owned(), 2 * third)]);
+        assert!(rank.contains("2 rows, total 0.0004 GiB-months"), "{rank}");
     }
 
     #[test]

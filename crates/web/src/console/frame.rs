@@ -141,6 +141,9 @@ pub(super) fn mendable(failure: Failure) -> Result<(StatusCode, Says), PageFailu
 
 /// A failure as a sentence: the code before it is for programs.
 fn in_words(failure: &Failure) -> String {
+    if let Some(words) = &failure.words {
+        return words.to_string();
+    }
     let code = failure.code.unwrap_or_default();
     let Some(rest) = failure.text.strip_prefix(code).and_then(|rest| rest.strip_prefix(": ")) else {
         return failure.text.clone();
@@ -235,10 +238,9 @@ pub(super) fn months(now_us: i64, zone: &Zone, chosen: &str) -> Result<Vec<Choic
     Ok(found)
 }
 
-/// An instant for people, to the second: `2026-10-31 12:00:00 UTC`.
+/// An instant for people where no organisation gives a zone, such as their own page: `2026-10-31 12:00:00 UTC`.
 pub(super) fn instant(at_us: i64) -> String {
-    let whole = at_us.div_euclid(1_000_000) * 1_000_000;
-    base::period::format_instant(whole).replace('T', " ").replace('Z', " UTC")
+    Zone::utc().time_of(at_us)
 }
 
 /// The state of an organisation, for people.

@@ -2,7 +2,7 @@
 //! at the top the accounts for emergencies.
 
 use super::frame::{
-    Answer, Empty, Menu, NavItem, Page, Says, TREE_TABS, go, instant, may, mendable, org_of, parse, show_with, tabs,
+    Answer, Empty, Menu, NavItem, Page, Says, TREE_TABS, go, may, mendable, org_of, parse, show_with, tabs,
 };
 use crate::Web;
 use crate::auth::Visitor;
@@ -15,6 +15,7 @@ use axum::Router;
 use axum::extract::{Form, Path, Query};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
+use base::Zone;
 use serde::Deserialize;
 
 pub(super) fn router() -> Router<Web> {
@@ -119,21 +120,21 @@ fn facts_of(idp: Idp) -> ProviderFacts {
     }
 }
 
-fn domain_row(base: &str, claim: Claim) -> DomainRow {
+fn domain_row(base: &str, claim: Claim, zone: &Zone) -> DomainRow {
     DomainRow {
         record: domains::record_name(&claim.domain),
         challenge: claim.challenge,
-        verified: claim.verified_us.map(instant).unwrap_or_default(),
+        verified: claim.verified_us.map(|at_us| zone.time_of(at_us)).unwrap_or_default(),
         href: format!("{base}/domains/{}", claim.domain),
         domain: claim.domain,
     }
 }
 
-fn waiting_row(base: &str, user: User) -> WaitingRow {
+fn waiting_row(base: &str, user: User, zone: &Zone) -> WaitingRow {
     WaitingRow {
         name: user.display_name,
         said: user.description,
-        since: instant(user.created_us),
+        since: zone.time_of(user.created_us),
         href: format!("{base}/waiting/{}", user.id),
     }
 }
@@ -165,9 +166,9 @@ async fn identity_page(visitor: &Visitor, org: &Org, status: StatusCode, shown: 
         tabs: tabs(cx, org.id, TREE_TABS, "identity").await,
         provider,
         no_provider: no_provider(cx, org, writes).await?,
-        domains: domains.into_iter().map(|claim| domain_row(&base, claim)).collect(),
+        domains: domains.into_iter().map(|claim| domain_row(&base, claim, &org.zone)).collect(),
         no_domains: Empty::nothing_yet("No domain is claimed yet.", "", ""),
-        waiting: waiting.into_iter().map(|user| waiting_row(&base, user)).collect(),
+        waiting: waiting.into_iter().map(|user| waiting_row(&base, user, &org.zone)).collect(),
         emergencies,
         writes,
         lets_in: may(cx, Action::UserInvite, org.id).await,

@@ -1,7 +1,8 @@
 //! Access keys of an organisation, and the receipt that shows a new secret once, ready to paste.
 
+use super::confirm::Confirm;
 use super::frame::{
-    Answer, Choice, Empty, Menu, Page, Says, go, instant, mendable, name_of, org_of, parse, show, show_with, user_names,
+    Answer, Choice, Empty, Menu, Page, Says, go, mendable, name_of, org_of, parse, show, show_with, user_names,
 };
 use crate::Web;
 use crate::auth::Visitor;
@@ -12,7 +13,7 @@ use axum::Router;
 use axum::extract::{Form, Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use base::{OrgId, UserId};
+use base::{OrgId, UserId, Zone};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -32,14 +33,19 @@ pub(super) struct KeyRow {
     pub(super) revoke_href: String,
 }
 
-pub(super) fn key_row(key: &AccessKey, users: &BTreeMap<String, String>, orgs: &BTreeMap<OrgId, String>) -> KeyRow {
+pub(super) fn key_row(
+    key: &AccessKey,
+    users: &BTreeMap<String, String>,
+    orgs: &BTreeMap<OrgId, String>,
+    zone: &Zone,
+) -> KeyRow {
     KeyRow {
         id: key.key_id.clone(),
         name: key.name.clone(),
         user: name_of(users, &key.user.to_string()),
         org: orgs.get(&key.org).cloned().unwrap_or_else(|| key.org.to_string()),
-        made: instant(key.created_us),
-        revoked: key.revoked_us.map(instant).unwrap_or_default(),
+        made: zone.time_of(key.created_us),
+        revoked: key.revoked_us.map(|at_us| zone.time_of(at_us)).unwrap_or_default(),
         revoke_href: format!("/keys/{}/revoke", key.key_id),
     }
 }
@@ -74,7 +80,7 @@ async fn keys_page(web: &Web, visitor: &Visitor, org: &Org, status: StatusCode, 
     let page = KeysPage {
         page: Page::at(visitor, org, Menu::Keys, "Access keys").await,
         says,
-        keys: found.iter().map(|key| key_row(key, &users, &names)).collect(),
+        keys: found.iter().map(|key| key_row(key, &users, &names, &org.zone)).collect(),
         back: org.id.to_string(),
         create_href: format!("/o/{}/keys", org.id),
         users: choices,
@@ -207,15 +213,40 @@ struct RevokeForm {
     csrf: String,
     /// The organisation whose list the visitor came from; anything else leads to his own page.
     back: String,
+    sure: String,
 }
 
 async fn revoke(visitor: Visitor, Path(key_id): Path<String>, Form(form): Form<RevokeForm>) -> Answer {
     visitor.check_csrf(&form.csrf)?;
-    keys::revoke(&visitor.0.cx, &key_id).await?;
-    match parse::<OrgId>(&form.back, "organisation") {
-        Ok(org) => go(&format!("/o/{org}/keys")),
-        Err(_) => go("/me"),
+    let org = parse::<OrgId>(&form.back, "organisation").ok();
+    let back_href = org.map_or_else(|| "/me".to_owned(), |org| format!("/o/{org}/keys"));
+    if form.sure != "yes" {
+        let key = keys::to_revoke(&visitor.0.cx, &key_id).await?;
+        return confirm_revoking(&visitor, &key, form.back, back_href).await;
     }
+    keys::revoke(&visitor.0.cx, &key_id).await?;
+    go(&back_href)
+}
+
+async fn confirm_revoking(visitor: &Visitor, key: &AccessKey, back: String, back_href: String) -> Answer {
+    let page = match orgs::get(&visitor.0.cx, key.org).await {
+        Ok(org) => Page::at(visitor, &org, Menu::Keys, "Revoke a key").await,
+        Err(_) => Page::own(visitor, "Revoke a key").await?,
+    };
+    let users = user_names(visitor, key.org).await;
+    show(&Confirm {
+        page,
+        heading: format!("Revoke the key {}?", key.name),
+        consequences: vec![
+            format!("Every program that uses {} is refused at once.", key.key_id),
+            format!("It is a key of {}. Buckets and objects stay as they are.", name_of(&users, &key.user.to_string())),
+            "It cannot be taken back: whoever needs access again gets a new key.".to_owned(),
+        ],
+        action: format!("/keys/{}/revoke", key.key_id),
+        fields: vec![("back", back)],
+        button: "Revoke".to_owned(),
+        back_href,
+    })
 }
 
 #[cfg(test)]

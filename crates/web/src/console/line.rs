@@ -6,15 +6,15 @@ use crate::auth::Visitor;
 use crate::problem::PageFailure;
 use crate::{Web, units};
 use app::rows::StoredRecord;
+use app::usage::TierShare;
 use app::{Failure, bills, orgs, usage};
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, Query};
 use axum::routing::get;
-use base::InvoiceId;
+use base::{Currency, InvoiceId, QuantityNano, Zone};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
-use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Records on one page.
@@ -24,11 +24,12 @@ pub(super) fn router() -> Router<Web> {
     Router::new().route("/papers/{id}/lines/{no}", get(line))
 }
 
-/// What one tier added to the amount of the item.
+/// What one tier added to the amount of the item, and the line's part of it.
 struct PartRow {
     tier: String,
-    quantity: String,
+    own: String,
     rate: String,
+    quantity: String,
     amount: String,
 }
 
@@ -39,7 +40,6 @@ struct RecordRow {
     resource: String,
     quantity: String,
     dimensions: String,
-    batch: i64,
     kind: &'static str,
 }
 
@@ -77,15 +77,16 @@ async fn line(visitor: Visitor, Path((id, no)): Path<(String, String)>, Query(qu
     let names = user_names(&visitor, payer.id).await;
     let here = format!("/papers/{id}/lines/{no}");
     let heading = heading(&invoice);
-    let currency = invoice.draft.profile.currency;
+    let (currency, zone) = (invoice.draft.profile.currency, &invoice.draft.profile.zone);
     let source = &trace.line.source;
     let period = trace.line.original_period.unwrap_or(invoice.draft.period);
     let facts = vec![
         ("Item", format!("{} ({})", source.description, source.item_code)),
         ("Used by", source.group_name.clone()),
-        ("Usage of", period.month_name(&invoice.draft.profile.zone)),
+        ("Usage of", period.month_name(zone)),
         ("Quantity", format!("{} {}", units::grouped(&source.quantity.to_string()), source.unit)),
         ("Unit price", price(&source.unit_price, currency.code())),
+        ("Share", source.note.clone()),
         ("Exact amount", format!("{} {currency}", units::grouped(&source.amount.to_string()))),
         ("As printed", units::money(trace.line.amount_minor, currency)),
     ];
@@ -96,8 +97,8 @@ async fn line(visitor: Visitor, Path((id, no)): Path<(String, String)>, Query(qu
         paper_href: format!("/papers/{id}"),
         no,
         facts,
-        parts: part_rows(&trace.parts, &source.item_code),
-        records: trace.records.iter().map(|record| record_row(record, &names)).collect(),
+        parts: trace.tiers.iter().map(|tier| part_row(tier, &source.unit, currency)).collect(),
+        records: trace.records.iter().map(|record| record_row(record, &names, zone)).collect(),
         meter: trace.records.first().map(|record| record.meter.clone()).unwrap_or_default(),
         first_href: if query.after.is_empty() { String::new() } else { here.clone() },
         next_href: trace.next.map(|next| format!("{here}?after={}", encode(&next))).unwrap_or_default(),
@@ -130,31 +131,31 @@ fn encode((start_us, id): &(i64, String)) -> String {
     format!("{start_us}~{}", utf8_percent_encode(id, NON_ALPHANUMERIC))
 }
 
-fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+fn part_row(tier: &TierShare, unit: &str, currency: Currency) -> PartRow {
+    let in_units = |quantity: QuantityNano| format!("{} {unit}", units::grouped(&quantity.to_string()));
+    PartRow {
+        tier: tier.tier.map_or_else(|| "included".to_owned(), |tier| format!("tier {}", tier + 1)),
+        own: tier.own.map_or_else(|| "counted by the hour".to_owned(), in_units),
+        rate: format!("{} {currency}", tier.rate),
+        quantity: in_units(tier.quantity),
+        amount: units::exact_money(tier.amount, currency),
+    }
 }
 
-fn part_rows(parts: &Value, code: &str) -> Vec<PartRow> {
-    let all = parts.as_array().map(Vec::as_slice).unwrap_or_default();
-    let own = all.iter().filter(|part| part["item"].as_str() == Some(code));
-    own.map(|part| PartRow {
-        tier: part["tier"].as_u64().map_or_else(|| "included".to_owned(), |tier| format!("tier {}", tier + 1)),
-        quantity: units::grouped(&text(&part["quantity"])),
-        rate: text(&part["rate"]),
-        amount: units::grouped(&text(&part["amount"])),
-    })
-    .collect()
+/// `class A, billed yes` from the dimensions of a record.
+fn dimension_words(json: &str) -> String {
+    let read: BTreeMap<String, String> = serde_json::from_str(json).unwrap_or_default();
+    read.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
 }
 
-fn record_row(record: &StoredRecord, names: &BTreeMap<String, String>) -> RecordRow {
+fn record_row(record: &StoredRecord, names: &BTreeMap<String, String>, zone: &Zone) -> RecordRow {
     RecordRow {
-        time: base::period::format_instant(record.start_us),
+        time: zone.time_of(record.start_us),
         id: record.record_id.clone(),
         user: name_of(names, &record.user_id),
         resource: record.resource.clone(),
         quantity: units::grouped(&record.quantity.to_string()),
-        dimensions: record.dimensions.clone(),
-        batch: record.batch_no,
+        dimensions: dimension_words(&record.dimensions),
         kind: if record.kind == 0 { "" } else { "correction" },
     }
 }
@@ -174,15 +175,17 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_other_items_are_left_out() {
-        let parts = serde_json::json!([
-            { "item": "a", "tier": null, "quantity": "1000", "rate": "0", "amount": "0" },
-            { "item": "a", "tier": 0, "quantity": "5000", "rate": "0.01", "amount": "50" },
-            { "item": "b", "tier": 0, "quantity": "7", "rate": "1", "amount": "7" },
-        ]);
-        let rows = part_rows(&parts, "a");
-        let seen: Vec<_> =
-            rows.iter().map(|row| (row.tier.as_str(), row.quantity.as_str(), row.amount.as_str())).collect();
-        assert_eq!(seen, [("included", "1,000", "0"), ("tier 1", "5,000", "50")]);
+    fn tiers_and_dimensions_read_well() {
+        let tier = TierShare {
+            tier: Some(0),
+            quantity: QuantityNano::units(5_000),
+            rate: "0.01".to_owned(),
+            amount: "50".parse().unwrap(),
+            own: Some(QuantityNano::units(1_250)),
+        };
+        let row = part_row(&tier, "GiB", Currency::EUR);
+        let shown = [row.tier, row.own, row.rate, row.quantity, row.amount];
+        assert_eq!(shown, ["tier 1", "1,250 GiB", "0.01 EUR", "5,000 GiB", "50.00 EUR"]);
+        assert_eq!(dimension_words(r#"{"class":"A","billed":"yes"}"#), "billed yes, class A");
     }
 }

@@ -94,7 +94,7 @@ async fn me_page(web: &Web, visitor: &Visitor, status: StatusCode, says: Says, e
         empty: Empty::no_right(
             "You have no role at any organisation now. An admin who knows you can invite you again.",
         ),
-        keys: keys.iter().map(|key| key_row(key, &users, &names)).collect(),
+        keys: keys.iter().map(|key| key_row(key, &users, &names, &base::Zone::utc())).collect(),
         back: "me",
         orgs: choices,
         buckets,

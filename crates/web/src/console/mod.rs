@@ -9,9 +9,12 @@ mod buckets;
 mod child_new;
 mod children;
 mod cloud;
+mod confirm;
 mod costs;
+mod earnings;
 mod ending;
 mod factors;
+mod failed;
 mod fields;
 mod figures;
 mod frame;
@@ -48,7 +51,9 @@ mod who_can;
 
 use crate::Web;
 use axum::Router;
+pub(crate) use failed::failed_page;
 pub(crate) use frame::own_url;
+pub(crate) use sign_in::next_cookie;
 
 /// All pages of the console.
 pub fn router() -> Router<Web> {

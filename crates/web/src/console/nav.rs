@@ -19,6 +19,8 @@ pub(super) enum Menu {
     Keys,
     Sources,
     Me,
+    /// A page that no entry leads to.
+    Nowhere,
 }
 
 /// A page: last part of its path, label, the action without which it is absent, the product it is part of.

@@ -1,6 +1,9 @@
 //! The overview of an organisation: what its month looks like, who used it, the newest papers.
 
-use super::figures::{CUT, DayGroup, FigureRow, HEADS, Scale, Sums, basis, greatest, question, stacked_days};
+use super::earnings::{Earnings, earnings};
+use super::figures::{
+    CUT, DayGroup, FigureRow, HEADS, Scale, Sums, basis, greatest, nothing, question, scope_words, stacked_days,
+};
 use super::frame::{Answer, Choice, Empty, Menu, Page, may, months, org_names, org_of, show};
 use super::papers::{PaperRow, paper_row};
 use crate::auth::Visitor;
@@ -8,7 +11,7 @@ use crate::problem::PageFailure;
 use crate::{Web, units};
 use access::Action;
 use app::rows::{Listed, Org};
-use app::usage::Usage;
+use app::usage::{Scope, Usage};
 use app::{bills, orgs};
 use askama::Template;
 use axum::Router;
@@ -25,12 +28,12 @@ pub(super) fn router() -> Router<Web> {
     Router::new().route("/o/{org}/overview", get(overview))
 }
 
-struct Card {
-    label: &'static str,
-    figure: String,
-    hint: String,
+pub(super) struct Card {
+    pub(super) label: String,
+    pub(super) figure: String,
+    pub(super) hint: String,
     /// Empty when there is nowhere to go.
-    href: String,
+    pub(super) href: String,
 }
 
 #[derive(Template)]
@@ -39,6 +42,8 @@ struct OverviewPage {
     page: Page,
     basis: Vec<String>,
     months: Vec<Choice>,
+    /// What is earned, by customer; nothing for those who may not see it.
+    earned: Earnings,
     cards: Vec<Card>,
     bytes_chart: String,
     requests_chart: String,
@@ -75,14 +80,11 @@ async fn overview(visitor: Visitor, Path(org): Path<String>, Query(query): Query
     let page = Page::at(&visitor, &org, Menu::Overview, "Overview").await;
     let names = org_names(&tree);
     let view = View::new(&org, &tree, &usage)?;
-    let text = format!(
-        "No usage was metered here in {}. It starts with an access key and a first S3 request.",
-        usage.period_name
-    );
     show(&OverviewPage {
         page,
-        basis: basis(&usage, &format!("{} and everything below", org.name)),
+        basis: basis(&usage, &scope_words(&usage, &org.name)),
         months: months(cx.now_us(), &usage.zone, &usage.period_name)?,
+        earned: earnings(cx, &org, &usage.period_name).await?,
         cards: cards(&org, &view.total, &usage, &papers),
         bytes_chart: view.chart(&usage, "Bytes out by day and department", |sums| sums.bytes_out, Scale::bytes),
         requests_chart: view.chart(&usage, "Requests by day and department", Sums::requests, |_| Scale::requests()),
@@ -92,9 +94,9 @@ async fn overview(visitor: Visitor, Path(org): Path<String>, Query(query): Query
         rows: view.rows(&usage),
         total: view.total.cells(usage.period.seconds()),
         cut: CUT,
-        papers: papers.iter().take(PAPERS_MAX).map(|listed| paper_row(listed, &names)).collect(),
+        papers: papers.iter().take(PAPERS_MAX).map(|listed| paper_row(listed, &names, &org.zone)).collect(),
         papers_href: if sees_papers { format!("/o/{}/papers", org.id) } else { String::new() },
-        empty: Empty::nothing_yet(text, keys_href, "Make an access key"),
+        empty: nothing(&usage, &org.name, keys_href),
     })
 }
 
@@ -186,19 +188,23 @@ fn cards(org: &Org, total: &Sums, usage: &Usage, papers: &[Listed]) -> Vec<Card>
         units::whole(total.not_billed)
     );
     let mut cards: Vec<Card> = Vec::new();
-    if let Some(newest) = papers.iter().find(|listed| listed.payer == org.id).or_else(|| papers.first()) {
+    let own = papers.iter().find(|listed| listed.payer == org.id && listed.period_name == usage.period_name);
+    if let Some(own) = own {
         cards.push(Card {
-            label: "Latest paper",
-            figure: units::money(newest.total_minor, newest.currency),
-            hint: format!("{} of {}, {}, net", newest.kind, newest.period_name, newest.state),
-            href: format!("/papers/{}", newest.id),
+            label: format!("To pay for {}", own.period_name),
+            figure: units::money(own.total_minor, own.currency),
+            hint: format!("{}, {}, net", own.kind, own.state),
+            href: format!("/papers/{}", own.id),
         });
     }
-    let gib_months = format!("{} GiB-months", units::grouped(&units::gib_months(total.storage, seconds)));
+    if usage.scope != Scope::Below && total.is_empty() {
+        return cards; // A zero of one person, or of a part, would be read as a zero of all.
+    }
+    let gib_months = format!("{} GiB-months", units::gib_months(total.storage, seconds));
     let hint = "stored bytes by time, so far".to_owned();
-    cards.push(Card { label: "Storage", figure: gib_months, hint, href: explorer("s3.storage") });
+    cards.push(Card { label: "Storage".to_owned(), figure: gib_months, hint, href: explorer("s3.storage") });
     cards.push(Card {
-        label: "Requests",
+        label: "Requests".to_owned(),
         figure: units::whole(total.requests()),
         hint: requests,
         href: explorer("s3.requests"),
@@ -207,7 +213,7 @@ fn cards(org: &Org, total: &Sums, usage: &Usage, papers: &[Listed]) -> Vec<Card>
         [("Bytes in", total.bytes_in, "s3.bytes_in"), ("Bytes out", total.bytes_out, "s3.bytes_out")]
     {
         let hint = format!("exactly {} bytes", units::whole(sum));
-        cards.push(Card { label, figure: units::bytes(sum), hint, href: explorer(meter) });
+        cards.push(Card { label: label.to_owned(), figure: units::bytes(sum), hint, href: explorer(meter) });
     }
     cards
 }

@@ -1,6 +1,6 @@
 //! One statement or invoice as printed, and its files.
 
-use super::frame::{Answer, Menu, Page, instant, parse, show};
+use super::frame::{Answer, Menu, Page, parse, show};
 use crate::auth::Visitor;
 use crate::problem::PageFailure;
 use crate::{Web, units};
@@ -26,7 +26,7 @@ struct LineRow {
     unit: String,
     unit_price: String,
     amount: String,
-    /// For an adjustment, the month it belongs to.
+    /// For an adjustment, the month it belongs to; for a part of a fee, which part.
     note: String,
     /// For an adjustment, the paper it corrects.
     corrects_href: String,
@@ -107,19 +107,20 @@ pub(super) fn basis(invoice: &Invoice, issued: bool) -> Vec<String> {
         format!("Scope: {} and everything below it that it pays for", draft.profile.payer.name),
         format!("Period: {}, {}", draft.period_name, draft.profile.zone.name()),
         format!("Currency: {}, net", draft.profile.currency),
-        format!("Usage through batch {}", draft.watermark),
+        format!("Usage received by {}", draft.profile.zone.time_of(invoice.issued_us)),
         if issued { "Final" } else { "Provisional: a draft" }.to_owned(),
     ]
 }
 
 fn facts(invoice: &Invoice, issued: bool) -> Vec<(&'static str, String)> {
     let draft = &invoice.draft;
-    let frozen = if issued { instant(invoice.issued_us) } else { "not issued".to_owned() };
+    let zone = &draft.profile.zone;
+    let frozen = if issued { zone.time_of(invoice.issued_us) } else { "not issued".to_owned() };
     vec![
         ("Number", invoice.number.clone().unwrap_or_else(|| "none".to_owned())),
-        ("Month", format!("{} in {}", draft.period_name, draft.profile.zone.name())),
-        ("From", instant(draft.period.start_us)),
-        ("To, exclusive", instant(draft.period.end_us)),
+        ("Month", draft.period_name.clone()),
+        ("Days", format!("{} to {}", zone.date_of(draft.period.start_us), zone.date_of(draft.period.end_us - 1))),
+        ("Time zone", zone.name().to_owned()),
         ("Issued", frozen),
         ("Rounding", "each line once, half away from zero; the total is the sum of the lines".to_owned()),
     ]
@@ -150,7 +151,7 @@ fn line_row(invoice: &Invoice, line: &InvoiceLine, currency: Currency) -> LineRo
         unit: line.source.unit.clone(),
         unit_price: line.source.unit_price.clone(),
         amount: units::money(line.amount_minor, currency),
-        note: late.unwrap_or_default(),
+        note: late.unwrap_or_else(|| line.source.note.clone()),
         corrects_href: line.corrects.map(|paper| format!("/papers/{paper}")).unwrap_or_default(),
     }
 }

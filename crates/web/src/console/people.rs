@@ -251,7 +251,7 @@ async fn invite(
         role: policy_words(invitation.policy, &names),
         email: invitation.email,
         link: format!("{}/join?secret={secret}", own_url(&web, &headers)),
-        ends: instant(invitation.expires_us),
+        ends: org.zone.time_of(invitation.expires_us),
         back_href: format!("/o/{}/people", org.id),
     })
 }

@@ -1,8 +1,6 @@
 //! Prices that an organisation pays its parent: all versions, and the form for the next one.
 
-use super::frame::{
-    Answer, Empty, Menu, Page, Says, go, instant, may, mendable, name_of, org_of, show_with, user_names,
-};
+use super::frame::{Answer, Empty, Menu, Page, Says, go, may, mendable, name_of, org_of, show_with, user_names};
 use crate::auth::Visitor;
 use crate::problem::PageFailure;
 use crate::{Web, units};
@@ -188,7 +186,7 @@ fn version_row(agreement: &Agreement, org: &Org, names: &BTreeMap<String, String
     VersionRow {
         version: agreement.version,
         from: from.map(|period| period.month_name(&org.zone)).unwrap_or_default(),
-        made: instant(agreement.created_us),
+        made: org.zone.time_of(agreement.created_us),
         by: name_of(names, &agreement.created_by),
     }
 }

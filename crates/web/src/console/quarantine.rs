@@ -1,7 +1,7 @@
 //! Usage that could not be counted, with the money it would be worth.
 
 use super::figures::plain;
-use super::frame::{Answer, Empty, Menu, NavItem, Page, STORAGE_TABS, instant, org_of, show, tabs};
+use super::frame::{Answer, Empty, Menu, NavItem, Page, STORAGE_TABS, org_of, show, tabs};
 use crate::auth::Visitor;
 use crate::problem::PageFailure;
 use crate::{Web, units};
@@ -11,7 +11,7 @@ use askama::Template;
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::get;
-use base::{AmountPico, Currency, OrgId};
+use base::{AmountPico, Currency, OrgId, Zone};
 use std::collections::BTreeMap;
 
 pub(super) fn router() -> Router<Web> {
@@ -51,11 +51,11 @@ async fn list(visitor: Visitor, Path(org): Path<String>) -> Answer {
         tabs: tabs(cx, org.id, STORAGE_TABS, "quarantine").await,
         basis: vec![
             format!("Scope: {} and everything below", org.name),
-            format!("As of {}", instant(cx.now_us())),
-            "Worth: exact, net, at the prices in force now, without tiers of other usage".to_owned(),
+            format!("As of {}", org.zone.time_of(cx.now_us())),
+            "Worth: rounded, net, at the prices in force now, without tiers of other usage".to_owned(),
         ],
         totals: totals(&held)?,
-        rows: held.iter().map(|held| row(held, &names)).collect(),
+        rows: held.iter().map(|held| row(held, &names, &org.zone)).collect(),
         empty: Empty::nothing_yet("All usage that arrived was counted.", "", ""),
     })
 }
@@ -67,17 +67,13 @@ fn totals(held: &[Held]) -> Result<Vec<String>, PageFailure> {
         let sum = sums.entry(currency).or_default();
         *sum = sum.plus(amount)?;
     }
-    Ok(sums.into_iter().map(|(currency, amount)| exact(amount, currency)).collect())
+    Ok(sums.into_iter().map(|(currency, amount)| units::exact_money(amount, currency)).collect())
 }
 
-fn exact(amount: AmountPico, currency: Currency) -> String {
-    format!("{} {currency}", units::grouped(&amount.to_string()))
-}
-
-fn row(held: &Held, names: &BTreeMap<OrgId, String>) -> HeldRow {
+fn row(held: &Held, names: &BTreeMap<OrgId, String>, zone: &Zone) -> HeldRow {
     let item = &held.item;
     HeldRow {
-        received: instant(item.received_us),
+        received: zone.time_of(item.received_us),
         org: names.get(&item.org).cloned().unwrap_or_else(|| item.org.to_string()),
         meter: item.meter.clone(),
         quantity: plain(item.quantity.0),
@@ -85,6 +81,8 @@ fn row(held: &Held, names: &BTreeMap<OrgId, String>) -> HeldRow {
         field: item.reject.field.clone(),
         value: item.reject.value.clone(),
         reason: item.reject.reason.clone(),
-        worth: held.worth.map_or_else(|| "no price".to_owned(), |(amount, currency)| exact(amount, currency)),
+        worth: held
+            .worth
+            .map_or_else(|| "no price".to_owned(), |(amount, currency)| units::exact_money(amount, currency)),
     }
 }

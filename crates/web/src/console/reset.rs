@@ -1,7 +1,7 @@
 //! The way back in: an admin makes a link on a person's page, and whoever opens it sets a new password.
 
 use super::fields::Fields;
-use super::frame::{Answer, Menu, Page, Says, go, instant, mendable, org_of, own_url, parse, show, show_with};
+use super::frame::{Answer, Menu, Page, Says, go, mendable, org_of, own_url, parse, show, show_with};
 use super::person;
 use crate::Web;
 use crate::auth::Visitor;
@@ -43,7 +43,7 @@ async fn make(
             page: Page::at(&visitor, &org, Menu::People, "A way back in").await,
             email: made.email,
             link: format!("{}/reset?secret={}", own_url(&web, &headers), made.secret),
-            ends: instant(made.expires_us),
+            ends: org.zone.time_of(made.expires_us),
             back_href: format!("/o/{}/people/{user}", org.id),
         }),
         Err(failure) => person::refused(&visitor, &org, user, failure).await,

@@ -72,7 +72,7 @@ async fn second(
         sign_in::finish_with_passkey(&web.app, &half, &answer, &client).await
     };
     match done {
-        Ok((secret, _)) => welcome(&web, &secret),
+        Ok((secret, _)) => welcome(&web, &headers, &secret),
         Err(failure) if failure.kind == Kind::Unauthenticated => refused(&web, &headers, failure, String::new()),
         Err(failure) => {
             let (status, says) = mendable(failure)?;
@@ -97,7 +97,7 @@ async fn passkey(
     let console_url = own_url(&web, &headers);
     let answer = PasskeyAnswer { console_url: &console_url, state: &state, answer: &form.answer };
     match sign_in::sign_in_by_passkey(&web.app, &answer, &client).await {
-        Ok((secret, _)) => welcome(&web, &secret),
+        Ok((secret, _)) => welcome(&web, &headers, &secret),
         Err(failure) => refused(&web, &headers, failure, String::new()),
     }
 }

@@ -1,15 +1,16 @@
 //! The settings of an organisation: what its own admins decide, and what is decided from above.
 
+use super::confirm::{Confirm, counted};
 use super::fields::{Fields, boxes, lines};
 use super::frame::{
-    Answer, Choice, Menu, NavItem, Page, Says, TREE_TABS, choices, go, instant, may, mendable, org_of, show_with,
-    state_words, tabs,
+    Answer, Choice, Menu, NavItem, Page, Says, TREE_TABS, choices, go, may, mendable, org_of, show_with, state_words,
+    tabs,
 };
 use crate::Web;
 use crate::auth::Visitor;
 use access::tree::{AdminMode, MfaPolicy, OrgState};
 use access::{Action, Cost, Costs, Product};
-use app::orgs::{OrgChange, ProductState};
+use app::orgs::{OrgChange, ProductState, Withholding};
 use app::rows::Org;
 use app::{Failure, costs, org_life, orgs};
 use askama::Template;
@@ -160,7 +161,7 @@ async fn settings_page(visitor: &Visitor, org: &Org, status: StatusCode, says: S
         rights: rights(visitor, org).await,
         state: state_words(org.state),
         active: org.state == OrgState::Active,
-        restore_until: org.delete_after_us.map(instant).unwrap_or_default(),
+        restore_until: org.delete_after_us.map(|at_us| org.zone.time_of(at_us)).unwrap_or_default(),
         name: typed("name", &org.name),
         address: typed("address", &org.address.join("\n")),
         cost_default: cost_choices(COSTS, cost("cost_default", set.cost_default)),
@@ -277,10 +278,42 @@ async fn set_costs(visitor: Visitor, Path(org): Path<String>, Form(fields): Form
     after(&visitor, &org, "saved", result).await
 }
 
+async fn confirm_withholding(visitor: &Visitor, org: &Org, product: Product, stops: Withholding) -> Answer {
+    let mut consequences = vec![match stops.organisations {
+        0 | 1 => format!("{} loses {} at once.", org.name, product.words()),
+        more => {
+            format!("{} and {} below it lose {} at once.", org.name, counted(more - 1, "organisation"), product.words())
+        }
+    }];
+    if product == Product::S3 {
+        consequences
+            .push(format!("{} of theirs stop working until it is granted again.", counted(stops.keys, "access key")));
+    }
+    consequences.push("Data are kept, and what is stored goes on being billed.".to_owned());
+    show_with(
+        StatusCode::OK,
+        &Confirm {
+            page: Page::at(visitor, org, Menu::Tree, "Withhold a product").await,
+            heading: format!("Withhold {} from {}?", product.words(), org.name),
+            consequences,
+            action: format!("/o/{}/settings/products", org.id),
+            fields: vec![("product", product.code().to_owned()), ("granted", "no".to_owned())],
+            button: format!("Withhold {}", product.words()),
+            back_href: format!("/o/{}/settings", org.id),
+        },
+    )
+}
+
 async fn set_product(visitor: Visitor, Path(org): Path<String>, Form(fields): Form<Fields>) -> Answer {
     visitor.check_csrf(fields.get("csrf"))?;
     let org = org_of(&visitor, &org).await?;
     let result = match fields.word("product", Product::from_code) {
+        Ok(product) if fields.get("granted") != "yes" && fields.get("sure") != "yes" => {
+            match orgs::withholding(&visitor.0.cx, org.id, product).await {
+                Ok(stops) => return confirm_withholding(&visitor, &org, product, stops).await,
+                Err(failure) => Err(failure),
+            }
+        }
         Ok(product) => orgs::set_product(&visitor.0.cx, org.id, product, fields.get("granted") == "yes").await,
         Err(failure) => Err(failure),
     };

@@ -1,7 +1,7 @@
 //! Signing in and out, the start page, and joining by an invitation.
 
 use super::frame::{Answer, Page, Says, go, home_org, mendable, own_url, show_with};
-use crate::auth::{From, Visitor, cookie_name, session_secret, short_cookie_name};
+use crate::auth::{From, Visitor, cookie as cookie_of, cookie_name, session_secret, short_cookie_name};
 use crate::problem::{PageFailure, status_of};
 use crate::{WantsScript, Web};
 use app::factors::{Ceremony, PasskeyAnswer};
@@ -31,6 +31,9 @@ async fn start(visitor: Visitor) -> Answer {
         None => go("/me"),
     }
 }
+
+/// Longer addresses are not kept.
+const NEXT_MAX: usize = 2_000;
 
 #[derive(Template)]
 #[template(path = "console/sign_in.html")]
@@ -87,7 +90,7 @@ async fn sign_in(
     Form(form): Form<SignInForm>,
 ) -> Answer {
     match app::sign_in::begin(&web.app, &form.email, &form.password, &client).await {
-        Ok(begun) => go_on(&web, begun),
+        Ok(begun) => go_on(&web, &headers, begun),
         Err(failure) => refused(&web, &headers, failure, form.email),
     }
 }
@@ -97,13 +100,17 @@ pub(super) fn refused(web: &Web, headers: &HeaderMap, failure: Failure, email: S
     if matches!(failure.kind, Kind::Internal | Kind::Busy) {
         return Err(PageFailure(failure));
     }
-    sign_in_page(web, headers, status_of(failure.kind), Says::bad(failure.text), email)
+    let mut response = sign_in_page(web, headers, status_of(failure.kind), Says::bad(failure.text), email)?;
+    if let Some(wait_s) = failure.wait_s {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait_s));
+    }
+    Ok(response)
 }
 
 /// After a first proof: into the console, or to the question for a second factor.
-pub(super) fn go_on(web: &Web, begun: Begun) -> Answer {
+pub(super) fn go_on(web: &Web, headers: &HeaderMap, begun: Begun) -> Answer {
     match begun {
-        Begun::Whole(secret, _) => welcome(web, &secret),
+        Begun::Whole(secret, _) => welcome(web, headers, &secret),
         Begun::Half(half) => {
             let mut response = Redirect::to("/sign-in/second").into_response();
             response.headers_mut().append(header::SET_COOKIE, short_cookie(web, "half", &half, 300)?);
@@ -112,12 +119,22 @@ pub(super) fn go_on(web: &Web, begun: Begun) -> Answer {
     }
 }
 
-/// Into the console with a new session; what led to it is forgotten.
-pub(super) fn welcome(web: &Web, secret: &str) -> Answer {
-    let mut response = Redirect::to("/").into_response();
+/// Keeps where somebody wanted to go, however they sign in: by password, passkey, second factor or organisation.
+pub(crate) fn next_cookie(web: &Web, encoded: &str) -> Option<HeaderValue> {
+    if encoded.len() > NEXT_MAX {
+        return None;
+    }
+    short_cookie(web, "next", encoded, 900).ok()
+}
+
+/// Into the console with a new session, to the page that was wanted; what led to it is forgotten.
+pub(super) fn welcome(web: &Web, headers: &HeaderMap, secret: &str) -> Answer {
+    let next = cookie_of(headers, &short_cookie_name(web.https, "next")).unwrap_or_default();
+    let next = percent_encoding::percent_decode_str(&next).decode_utf8_lossy();
+    let mut response = Redirect::to(&own_page(&next)).into_response();
     let headers = response.headers_mut();
     headers.append(header::SET_COOKIE, cookie(web, secret, "")?);
-    for what in ["half", "passkey", "oidc"] {
+    for what in ["half", "passkey", "oidc", "next"] {
         headers.append(header::SET_COOKIE, short_cookie(web, what, "", 0)?);
     }
     Ok(response)

@@ -1,8 +1,8 @@
 //! Linked S3 accounts: link, test, sweep. A secret goes in and never comes out.
 
 use super::frame::{
-    Answer, Choice, Empty, Menu, NavItem, Page, STORAGE_TABS, Says, choices, go, instant, mendable, org_of, parse,
-    show_with, tabs,
+    Answer, Choice, Empty, Menu, NavItem, Page, STORAGE_TABS, Says, choices, go, mendable, org_of, parse, show_with,
+    tabs,
 };
 use crate::auth::Visitor;
 use crate::problem::PageFailure;
@@ -103,7 +103,7 @@ async fn sources_page(visitor: &Visitor, org: &Org, outcome: Outcome, entry: Acc
         tabs: tabs(cx, org.id, STORAGE_TABS, "sources").await,
         says: outcome.says,
         buckets: outcome.buckets,
-        accounts: accounts.iter().map(|account| account_row(account, org.id, &names)).collect(),
+        accounts: accounts.iter().map(|account| account_row(account, org, &names)).collect(),
         empty: Empty::nothing_yet("No S3 account is linked. The form below tests one before it is linked.", "", ""),
         link_href: format!("/o/{}/sources", org.id),
         styles: choices(&STYLES, &entry.style),
@@ -112,7 +112,7 @@ async fn sources_page(visitor: &Visitor, org: &Org, outcome: Outcome, entry: Acc
     show_with(outcome.status, &page)
 }
 
-fn account_row(account: &Account, org: OrgId, names: &BTreeMap<OrgId, String>) -> AccountRow {
+fn account_row(account: &Account, org: &Org, names: &BTreeMap<OrgId, String>) -> AccountRow {
     AccountRow {
         name: account.name.clone(),
         org: names.get(&account.org).cloned().unwrap_or_else(|| account.org.to_string()),
@@ -120,9 +120,9 @@ fn account_row(account: &Account, org: OrgId, names: &BTreeMap<OrgId, String>) -
         region: account.region.clone(),
         style: account.style.clone(),
         access_key: account.access_key.clone(),
-        linked: instant(account.created_us),
-        test_href: format!("/o/{org}/sources/{}/test", account.id),
-        sweep_href: format!("/o/{org}/sources/{}/sweep", account.id),
+        linked: org.zone.time_of(account.created_us),
+        test_href: format!("/o/{}/sources/{}/test", org.id, account.id),
+        sweep_href: format!("/o/{}/sources/{}/sweep", org.id, account.id),
     }
 }
 

@@ -106,7 +106,7 @@ async fn callback(State(web): State<Web>, From(client): From, headers: HeaderMap
     let signed_in = by_session(&web.app, &session, &client).await.ok();
     let mine = signed_in.as_ref().map(|signed_in| (signed_in, session.as_str()));
     match sso::finish(&web.app, &kept, &query.unwrap_or_default(), &client, mine).await {
-        Ok(Finished::SignIn(begun)) => go_on(&web, begun),
+        Ok(Finished::SignIn(begun)) => go_on(&web, &headers, begun),
         Ok(Finished::Proved(fresh, next)) => {
             let mut response = Redirect::to(&own_page(&next)).into_response();
             response.headers_mut().append(header::SET_COOKIE, cookie(&web, &fresh, "")?);

@@ -1,7 +1,9 @@
 //! The usage explorer: one month of one organisation, grouped as asked, with the table under the chart.
 //! The address holds the whole view.
 
-use super::figures::{CUT, FigureRow, HEADS, Scale, Sums, basis, dimension, plain, question, ranked};
+use super::figures::{
+    CUT, FigureRow, HEADS, Scale, Sums, basis, dimension, nothing, plain, question, ranked, scope_words,
+};
 use super::frame::{
     Answer, Choice, Empty, Menu, NavItem, Page, USAGE_TABS, choices, may, months, name_of, org_names, org_of, show,
     tabs, user_names,
@@ -11,7 +13,7 @@ use crate::auth::Visitor;
 use crate::problem::PageFailure;
 use access::Action;
 use app::rows::{Org, RolledUp};
-use app::usage::Usage;
+use app::usage::{Scope, Usage};
 use app::{events, orgs};
 use askama::Template;
 use axum::Router;
@@ -80,14 +82,19 @@ async fn explorer(visitor: Visitor, Path(org): Path<String>, Query(query): Query
 
     let groups = if meter.is_some() { grouped(&usage, &namer) } else { Vec::new() };
     let empty = match &meter {
-        Some(_) => Empty::nothing_yet(nothing(&usage, is_own, wanted), keys_href, "Make an access key"),
+        Some(_) if is_own && usage.scope == Scope::Below => Empty::nothing_yet(
+            format!("No event of meter {wanted} belongs to {}. Events are sent to the API.", usage.period_name),
+            "",
+            "",
+        ),
+        Some(_) => nothing(&usage, &org.name, keys_href),
         None => Empty::nothing_matches(&format!("meter {wanted:?}"), format!("/o/{}/usage", org.id)),
     };
     let table = Table::new(&usage, meter.as_ref(), &groups, by.1);
     show(&UsagePage {
         page,
         tabs: tabs(cx, org.id, USAGE_TABS, "usage").await,
-        basis: basis(&usage, &format!("{} and everything below", org.name)),
+        basis: basis(&usage, &scope_words(&usage, &org.name)),
         months: months(cx.now_us(), &usage.zone, &usage.period_name)?,
         groups: choices(&GROUPS, by.0),
         meters: meters.iter().map(|meter| Choice::new(&meter.code, &meter.code, wanted)).collect(),
@@ -106,13 +113,6 @@ async fn explorer(visitor: Visitor, Path(org): Path<String>, Query(query): Query
 
 async fn href_if(visitor: &Visitor, action: Action, org: &Org, path: &str) -> String {
     if may(&visitor.0.cx, action, org.id).await { format!("/o/{}/{path}", org.id) } else { String::new() }
-}
-
-fn nothing(usage: &Usage, is_own: bool, code: &str) -> String {
-    if is_own {
-        return format!("No event of meter {code} belongs to {}. Events are sent to the API.", usage.period_name);
-    }
-    format!("No request was metered in {}. Usage starts with an access key and a first request.", usage.period_name)
 }
 
 /// Knows what a group is called.

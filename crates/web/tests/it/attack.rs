@@ -315,7 +315,7 @@ async fn nobody_is_sent_elsewhere() {
         cookie = new_cookie(&reply);
         assert!(!cookie.is_empty(), "{}", reply.text);
         let key = planted.places[0].thing("key_id");
-        let fields = [("csrf", signed_in.csrf.as_str()), ("back", next)];
+        let fields = [("csrf", signed_in.csrf.as_str()), ("back", next), ("sure", "yes")];
         let reply = bench.send(posted(&format!("/keys/{key}/revoke"), &cookie, &fields)).await;
         score.note(reply.location().is_empty() || !leads_away(reply.location()), || format!("back={next:?}"));
     }

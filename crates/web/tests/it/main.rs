@@ -4,6 +4,7 @@
 mod attack;
 mod bench;
 mod matrix;
+mod pages;
 mod planted;
 mod retries;
 mod routes;

@@ -244,6 +244,7 @@ pub fn form(route: &Route, person: &Person, place: &Place, csrf: &str) -> String
         ("days", "30"),
         ("month", "2026-08"),
         ("action", "draft"),
+        ("sure", "yes"),
         ("gateway", "deny"),
         ("endpoint", "http://127.0.0.1:1"),
         ("region", "us-east-1"),
