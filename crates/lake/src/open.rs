@@ -110,8 +110,7 @@ impl Lake {
         }
         Err(LakeError::Corrupt(format!(
             "the inbox ends at group {newest}, but reached group {seen} before: events that were acknowledged are \
-             missing. Restore the folder inbox from a backup of the same moment; to go on without them, run \
-             `meterhouse admin accept-inbox`"
+             missing. Restore the folder inbox from a backup of the same moment as the catalog's"
         )))
     }
 
