@@ -325,7 +325,7 @@ def test_who_may_do_what_is_made_tried_and_explained(stage):
     # What allows something bounds everything else: as a guard-rail it would lock everybody out.
     opened(browser, stage, f"/o/{root}/policies")
     send(browser, "Lay it on", policy="Invoice desk")
-    says(browser, "nobody could lift it again")
+    says(browser, "nobody could run the organisation or lift it again")
     opened(browser, stage, f"/o/{root}/policies/new")
     send(browser, "Save", name="No voids", s0_effect="DENY", s0_actions="invoice:void")
     opened(browser, stage, f"/o/{root}/policies")

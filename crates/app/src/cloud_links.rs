@@ -23,7 +23,7 @@ pub struct NewLink {
     pub from_us: Option<i64>,
 }
 
-/// Connections of `org` and below, past ones included.
+/// Connections of `org` and below, past ones included, of the products that `org` has.
 ///
 /// # Errors
 /// [`Failure`].
@@ -31,7 +31,8 @@ pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<CloudLink>, Failure> {
     let (grant, span) = cx.span(Action::SourceRead, org).await?;
     let mut tx = cx.read_with(&grant).await?;
     let mut found = cloud_links::below(&mut tx, org).await?;
-    found.retain(|row| span.has(row.org));
+    let products = cx.place(org).await?.products;
+    found.retain(|row| span.has(row.org) && products.has(product_of(&row.provider)));
     Ok(found)
 }
 
@@ -86,9 +87,14 @@ fn product_of(provider: &str) -> Product {
     }
 }
 
-/// The connection, and the right to change it: for whoever may change sources there, or just this one.
+/// The connection, and the right to change it: for whoever may change sources there, or just this one, while the
+/// organisation has the product.
 async fn find(cx: &Cx, link: CloudLinkId) -> Result<(Grant, CloudLink), Failure> {
-    cx.find::<CloudLink>(link, Ask::of(Action::SourceWrite).on(&format!("source:{link}"))).await
+    let resource = format!("source:{link}");
+    let ask = Ask::of(Action::SourceWrite).on(&resource);
+    let (_, found) = cx.find::<CloudLink>(link, ask).await?;
+    let grant = cx.allow_ask(ask.within(product_of(&found.provider)), found.org).await?;
+    Ok((grant, found))
 }
 
 /// Hands an account over to another organisation, from the first of a month on: the next one if none is

@@ -247,7 +247,14 @@ pub struct Mine {
 pub async fn mine(cx: &Cx) -> Result<Vec<Mine>, Failure> {
     let mut tx = cx.own(Action::SelfRead).await?;
     let mut found: Vec<(usize, Mine)> = Vec::new();
+    let scope = cx.context.token.as_ref().map(|token| token.org);
     for binding in cx.actor.bindings().iter().filter(|binding| binding.is_current(cx.now_us())) {
+        // A token shows what lies in its own reach, and no other organisation of its owner.
+        if let Some(scope) = scope
+            && !orgs::path(&mut tx, binding.scope).await?.contains(&scope)
+        {
+            continue;
+        }
         let policy = (binding.policy.reference, binding.policy.name.clone());
         if let Some((_, mine)) = found.iter_mut().find(|(_, mine)| mine.org.id == binding.scope) {
             mine.policies.push(policy);

@@ -483,8 +483,25 @@ pub async fn list(cx: &Cx, org: OrgId, question: &PeopleQuestion) -> Result<Vec<
     Ok(people)
 }
 
+/// Everybody who belongs to an organisation that the caller sees, by address.
+pub(crate) async fn all_seen(tx: &mut Tx, org: OrgId, span: &Span) -> Result<Vec<User>, Failure> {
+    let mut found: Vec<User> = Vec::new();
+    loop {
+        let question = PeopleQuestion { after: found.last().map(|user| user.id), ..PeopleQuestion::default() };
+        let page = match span {
+            Span::Below => users::below(tx, org, &question).await?,
+            Span::Only(orgs) => users::at(tx, orgs, &question).await?,
+        };
+        let is_last = page.len() < users::PEOPLE_MAX;
+        found.extend(page);
+        if is_last {
+            return Ok(found);
+        }
+    }
+}
+
 /// Whether somebody belongs to an organisation that the caller sees.
-async fn is_seen(tx: &mut Tx, org: OrgId, user: UserId, span: &Span) -> Result<bool, Failure> {
+pub(crate) async fn is_seen(tx: &mut Tx, org: OrgId, user: UserId, span: &Span) -> Result<bool, Failure> {
     match span {
         Span::Below => Ok(users::is_below(tx, user, org).await?),
         Span::Only(orgs) => {
@@ -654,7 +671,7 @@ pub async fn bind(cx: &Cx, org: OrgId, new: NewBinding) -> Result<BindingId, Fai
     if new.resources.len() > 100 || new.resources.iter().any(|text| !text.contains(':') || text.len() > 200) {
         return Err(Failure::unreadable("resources", "must be at most 100 of the form service:id"));
     }
-    check_holder(&mut tx, new.holder, org).await?;
+    check_holder(cx, &mut tx, new.holder, org).await?;
     policies::check_denying(cx, &mut tx, new.policy, new.holder, org).await?;
     let id = BindingId(cx.app.fresh());
     let held = Held {
@@ -676,17 +693,26 @@ pub async fn bind(cx: &Cx, org: OrgId, new: NewBinding) -> Result<BindingId, Fai
     Ok(id)
 }
 
-/// Only those who belong on the way to a place can be given something there.
-async fn check_holder(tx: &mut Tx, holder: Holder, org: OrgId) -> Result<(), Failure> {
-    let path = store::orgs::path(tx, org).await?;
-    let belongs = match holder {
-        Holder::User(user) => memberships::of_user(tx, user).await?.iter().any(|found| path.contains(&found.org)),
+/// Only those who belong at a place can be given something there, and those who belong above it by somebody who may
+/// see them there: to everybody else they are strangers.
+async fn check_holder(cx: &Cx, tx: &mut Tx, holder: Holder, org: OrgId) -> Result<(), Failure> {
+    let (homes, action) = match holder {
+        Holder::User(user) => {
+            let found = memberships::of_user(tx, user).await?;
+            (found.into_iter().map(|found| found.org).collect(), Action::UserRead)
+        }
         Holder::Group(group) => {
             let found = groups::find(tx, group).await?;
-            found.is_some_and(|group| path.contains(&group.org))
+            (found.into_iter().map(|found| found.org).collect::<Vec<_>>(), Action::GroupRead)
         }
     };
-    if belongs { Ok(()) } else { Err(Failure::not_found("user or group")) }
+    let above = store::orgs::path(tx, org).await?;
+    for home in homes.into_iter().filter(|home| above.contains(home)) {
+        if home == org || cx.may(action, home).await {
+            return Ok(());
+        }
+    }
+    Err(Failure::not_found("user or group"))
 }
 
 /// Takes a policy at `org` away.
@@ -694,8 +720,25 @@ async fn check_holder(tx: &mut Tx, holder: Holder, org: OrgId) -> Result<(), Fai
 /// # Errors
 /// [`Kind::Conflict`] for the last admin.
 pub async fn unbind(cx: &Cx, org: OrgId, binding: BindingId) -> Result<(), Failure> {
+    take(cx, org, binding, |_| true).await
+}
+
+/// Takes a policy at `org` away from one holder.
+///
+/// # Errors
+/// As [`unbind`], and [`Kind::NotFound`] when the binding is somebody else's.
+pub async fn unbind_of(cx: &Cx, org: OrgId, holder: Holder, binding: BindingId) -> Result<(), Failure> {
+    take(cx, org, binding, |held| held.holder == holder).await
+}
+
+async fn take(
+    cx: &Cx,
+    org: OrgId,
+    binding: BindingId,
+    is_meant: impl Fn(&bindings::Held) -> bool,
+) -> Result<(), Failure> {
     let mut tx = cx.change(Action::PolicyBind, org).await?;
-    let held = bindings::at_org(&mut tx, org).await?.into_iter().find(|held| held.id == binding);
+    let held = bindings::at_org(&mut tx, org).await?.into_iter().find(|held| held.id == binding && is_meant(held));
     let held = held.ok_or_else(|| Failure::not_found("binding"))?;
     check_giving(cx, &mut tx, held.policy, held.propagate, org).await?;
     bindings::delete(&mut tx, &held).await?;

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use store::Tx;
 use store::bindings::Holder;
 use store::policies::{self, StoredPolicy};
-use store::users::PeopleQuestion;
 
 /// Custom policies of one organisation at most.
 const POLICIES_MAX: usize = 1_000;
@@ -300,7 +299,21 @@ pub async fn lift_guard(cx: &Cx, org: OrgId, guard: GuardRailId) -> Result<(), F
     tx.done(org, "policy.unguard", &guard.to_string(), serde_json::json!({})).await
 }
 
-/// The answer to "can he do this, and why?".
+/// The answer to "who can do this?": exact counts, and the people one by one.
+#[derive(Debug, Clone, Serialize)]
+pub struct WhoCan {
+    /// How many people were asked about.
+    pub asked: usize,
+    /// How many of them can.
+    pub can: usize,
+    /// Those who can first, at most 500 in all.
+    pub people: Vec<Explanation>,
+}
+
+/// People that one answer explains at most.
+const EXPLAINED_MAX: usize = 500;
+
+/// The answer to "can they do this, and why?".
 #[derive(Debug, Clone, Serialize)]
 pub struct Explanation {
     /// Who.
@@ -330,8 +343,8 @@ pub struct Reason {
     pub holds: bool,
 }
 
-/// Says for each person at `org` and below whether he can do `action` there, and why: with what everybody
-/// has now, or as if `draft` were given to `holder` at `org`. Changes nothing.
+/// Says for each person at `org` and below that the caller may see, or for `person` alone, whether they can do `action`
+/// there, and why: with what they have now, or as if `draft` were given to them at `org`. Changes nothing.
 ///
 /// # Errors
 /// [`Failure`].
@@ -340,41 +353,34 @@ pub async fn who_can(
     org: OrgId,
     action: Action,
     resource: &str,
-    draft: Option<(&Document, UserId)>,
-) -> Result<Vec<Explanation>, Failure> {
+    person: Option<UserId>,
+    draft: Option<&Document>,
+) -> Result<WhoCan, Failure> {
     cx.allow(Action::PolicyRead, org).await?;
-    let grant = cx.allow(Action::UserRead, org).await?;
+    let draft = draft.map(check).transpose()?;
+    let (grant, span) = cx.span(Action::UserRead, org).await?;
     let place = cx.place(org).await?;
     let mut tx = cx.read_with(&grant).await?;
-    let question = PeopleQuestion { limit: 500, ..PeopleQuestion::default() };
-    let names = store::users::below(&mut tx, org, &question).await?;
-    let fresh = access::Context { now_us: cx.now_us(), proved_us: Some(cx.now_us()), ..access::Context::default() };
-    let mut found = Vec::new();
-    for user in names {
-        let mut actor = actor_of(&cx.app, &mut tx, user.id).await?;
-        if let Some((document, holder)) = draft
-            && holder == user.id
-        {
-            let policy = Policy {
-                reference: PolicyRef::Custom(PolicyId(0)),
-                name: "this draft".to_owned(),
-                level: Level::Org,
-                statements: check(document)?,
-            };
-            let given =
-                Binding { policy: Arc::new(policy), ..Binding::builtin(Builtin::Member, org, Propagate::Subtree) };
-            let mut bindings: Vec<Binding> = actor
-                .bindings()
-                .iter()
-                .filter(|b| b.policy.reference != PolicyRef::Builtin(Builtin::Member))
-                .cloned()
-                .collect();
-            bindings.push(given);
-            actor = Arc::new(access::Actor::new(actor.identity.clone(), actor.memberships().to_vec(), bindings));
+    let users = match person {
+        None => people::all_seen(&mut tx, org, &span).await?,
+        Some(user) if people::is_seen(&mut tx, org, user, &span).await? => {
+            vec![store::users::get(&mut tx, user).await?]
         }
-        let ask = Ask { action, resource, product: None };
-        let (answer, judged) = explain(&actor, &ask, &place, &fresh);
-        found.push(Explanation {
+        Some(user) => {
+            let reason = "does not belong to this organisation or one below it";
+            return Err(Failure::invalid("user", &user.to_string(), reason));
+        }
+    };
+    let fresh = access::Context { now_us: cx.now_us(), proved_us: Some(cx.now_us()), ..access::Context::default() };
+    let mut found = WhoCan { asked: users.len(), can: 0, people: Vec::new() };
+    for user in users {
+        let mut actor = actor_of(&cx.app, &mut tx, user.id).await?;
+        if let Some(statements) = &draft {
+            actor = with_draft(&actor, org, statements.clone());
+        }
+        let (answer, judged) = explain(&actor, &Ask { action, resource, product: None }, &place, &fresh);
+        found.can += usize::from(answer.is_ok());
+        found.people.push(Explanation {
             user: user.id,
             name: user.display_name,
             allowed: answer.is_ok(),
@@ -382,7 +388,23 @@ pub async fn who_can(
             statements: judged.into_iter().map(|line| reason(&place, org, cx, line)).collect(),
         });
     }
+    found.people.sort_by_key(|row| (!row.allowed, row.name.clone(), row.user));
+    found.people.truncate(EXPLAINED_MAX);
     Ok(found)
+}
+
+/// Somebody as if a draft were given to them at `org`, in place of what a mere member has.
+fn with_draft(actor: &access::Actor, org: OrgId, statements: Vec<access::policy::Statement>) -> Arc<access::Actor> {
+    let policy = Policy {
+        reference: PolicyRef::Custom(PolicyId(0)),
+        name: "this draft".to_owned(),
+        level: Level::Org,
+        statements,
+    };
+    let is_more = |binding: &&Binding| binding.policy.reference != PolicyRef::Builtin(Builtin::Member);
+    let mut bindings: Vec<Binding> = actor.bindings().iter().filter(is_more).cloned().collect();
+    bindings.push(Binding { policy: Arc::new(policy), ..Binding::builtin(Builtin::Member, org, Propagate::Subtree) });
+    Arc::new(access::Actor::new(actor.identity.clone(), actor.memberships().to_vec(), bindings))
 }
 
 /// A place above the viewer's own reach is not named.

@@ -188,7 +188,7 @@ fn tiers_of(
 /// From a line of a paper to the records that make it, as of the batch that the paper was made from.
 ///
 /// # Errors
-/// [`Failure`].
+/// [`Kind::Forbidden`] for whoever may see the paper, and not the usage behind this line.
 pub async fn trace(
     cx: &Cx,
     invoice: InvoiceId,
@@ -231,6 +231,10 @@ pub async fn trace(
     };
     // A flat fee has no tiers: its line says its share of the month.
     let tiers = if item.meter.is_empty() { Vec::new() } else { tiers_of(&parts, &item, period, (own, whole))? };
+    // The paper is one thing, the usage of the organisation that the line names another.
+    if !cx.may(Action::UsageRead, line.source.group).await {
+        return Err(Failure::new(Kind::Forbidden, "the records of this line are usage that you may not see"));
+    }
     let mut records = if item.meter.is_empty() {
         Vec::new() // A flat fee has no records.
     } else {

@@ -4,7 +4,7 @@
 use crate::failure::Failure;
 use access::admins::Candidate;
 use access::tree::{AdminMode, OrgState};
-use access::{Action, Ask, Context, decide};
+use access::{Action, Actor, Ask, Context, Denied, Place, decide};
 use base::{OrgId, UserId};
 use std::net::IpAddr;
 use store::bindings::{self, Held};
@@ -15,6 +15,14 @@ use store::{Tx, actors, factors, groups, idps, memberships, orgs};
 /// What somebody must be able to do to run an organisation: with these rights everything else can be given back.
 pub(crate) const RUN: [Action; 6] =
     [Action::OrgRead, Action::OrgUpdate, Action::UserRead, Action::UserInvite, Action::PolicyRead, Action::PolicyBind];
+
+/// Whether somebody has all of that at a place, and may lift guard-rails, unless one laid above keeps everybody from it.
+/// A denial of guard-rails by a policy would stay for good: only who may lay them may take it away.
+fn runs(actor: &Actor, place: &Place, trial: &Context) -> bool {
+    let guard = decide(actor, &Ask::of(Action::PolicyGuard), place, trial);
+    RUN.iter().all(|action| decide(actor, &Ask::of(*action), place, trial).is_ok())
+        && matches!(guard, Ok(_) | Err(Denied::GuardRail(..)))
+}
 
 /// Looks at every organisation whose admins the transaction touched.
 ///
@@ -66,7 +74,7 @@ async fn keeps_below(tx: &mut Tx, org: &orgs::Org, trial: &Context) -> Result<()
                 continue;
             }
             let actor = actors::load(tx, candidate.user).await?;
-            if RUN.iter().all(|action| decide(&actor, &Ask::of(*action), &below, trial).is_ok()) {
+            if runs(&actor, &below, trial) {
                 return Ok(());
             }
         }
@@ -129,7 +137,7 @@ async fn can_run(tx: &mut Tx, org: OrgId, candidate: &Candidate, trial: &Context
     let mut place = orgs::place(tx, org).await?;
     place.suspended_from = None; // Suspended, it is in the hands of those above; it must work when that ends.
     let actor = actors::load(tx, candidate.user).await?;
-    if RUN.iter().any(|action| decide(&actor, &Ask::of(*action), &place, trial).is_err()) {
+    if !runs(&actor, &place, trial) {
         return Ok(false);
     }
     let account = users::get(tx, candidate.user).await?;

@@ -347,11 +347,11 @@ pub(crate) enum PolicyVerb {
         /// The single thing, as service:id.
         #[arg(long, default_value = "")]
         resource: String,
-        /// As if this document were given ...
+        /// As if this document were given to them.
         #[arg(long, value_name = "FILE", requires = "user")]
         draft: Option<PathBuf>,
-        /// ... to this user.
-        #[arg(long, requires = "draft")]
+        /// Only about this user.
+        #[arg(long)]
         user: Option<String>,
     },
     /// Give a policy at an organisation.

@@ -502,10 +502,10 @@ pub(super) struct WhoCan {
     /// `service:id`; the organisation itself if left out.
     #[serde(default)]
     resource: String,
-    /// A policy as if it were given ...
+    /// A policy as if it were given to them.
     #[schema(value_type = Option<Value>)]
     draft: Option<Document>,
-    /// ... to this person.
+    /// Only about this person.
     user: Option<String>,
 }
 
@@ -516,12 +516,14 @@ pub(super) async fn who_can(Path(org): Path<String>, change: Change) -> Result<R
     let body: WhoCan = change.json()?;
     let action = word("action", &body.action, Action::from_code)?;
     let user = body.user.as_ref().map(|text| parsed::<UserId>("user", text)).transpose()?;
-    if body.draft.is_some() != user.is_some() {
-        return Err(Failure::unreadable("draft", "goes together with user").into());
+    if body.draft.is_some() && user.is_none() {
+        return Err(Failure::unreadable("user", "is missing: say to whom the draft is given").into());
     }
-    let draft = body.draft.as_ref().zip(user);
-    let found = policies::who_can(change.cx(), org, action, &body.resource, draft).await?;
-    Ok(list(found)?.into_response())
+    let found = policies::who_can(change.cx(), org, action, &body.resource, user, body.draft.as_ref()).await?;
+    let data = shown(found.people)?;
+    let answer =
+        json!({ "asked": found.asked, "can": found.can, "data": data, "next_cursor": null, "has_more": false });
+    Ok(Json(answer).into_response())
 }
 
 /// Lists the guard-rails on the way to an organisation.

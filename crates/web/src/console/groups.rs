@@ -210,7 +210,10 @@ async fn act(
         "add" => groups::add_member(cx, org.id, group, user()?).await,
         "take" => groups::remove_member(cx, org.id, group, user()?).await,
         "give" => give(cx, &org, Holder::Group(group), &fields).await,
-        "withdraw" => people::unbind(cx, org.id, parse::<BindingId>(fields.get("binding"), "binding")?).await,
+        "withdraw" => {
+            let binding: BindingId = parse(fields.get("binding"), "binding")?;
+            people::unbind_of(cx, org.id, Holder::Group(group), binding).await
+        }
         "delete" => groups::delete(cx, org.id, group).await,
         _ => Err(Failure::not_found("page")),
     };

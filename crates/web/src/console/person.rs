@@ -232,7 +232,7 @@ async fn unbind(
     let org = org_of(&visitor, &org).await?;
     let user: UserId = parse(&user, "user")?;
     let binding: BindingId = parse(&binding, "binding")?;
-    let result = people::unbind(&visitor.0.cx, org.id, binding).await;
+    let result = people::unbind_of(&visitor.0.cx, org.id, Holder::User(user), binding).await;
     after(&visitor, (&org, user), "taken", result, Fields::default()).await
 }
 

@@ -12,7 +12,7 @@ use crate::auth::Visitor;
 use crate::problem::PageFailure;
 use access::Action;
 use access::policy::Effect;
-use app::policies::{self, Explanation, Reason};
+use app::policies::{self, Explanation, Reason, WhoCan};
 use app::rows::Org;
 use app::{Cx, Failure, Kind, orgs, people};
 use askama::Template;
@@ -57,6 +57,7 @@ struct AccessPage {
     /// Name of the person to whom the draft is as if given; empty without one.
     as_if: String,
     rows: Vec<PersonRow>,
+    asked: usize,
     can: usize,
     empty: Empty,
 }
@@ -79,7 +80,7 @@ async fn answer(visitor: &Visitor, org: &Org, fields: &Fields) -> Answer {
         Err(failure) if failure.kind == Kind::Forbidden => return Err(PageFailure(failure)),
         Err(failure) => {
             let (status, says) = mendable(failure)?;
-            (status, says, Vec::new())
+            (status, says, WhoCan { asked: 0, can: 0, people: Vec::new() })
         }
     };
     let mut names = place_names(cx, org).await;
@@ -100,8 +101,9 @@ async fn answer(visitor: &Visitor, org: &Org, fields: &Fields) -> Answer {
         as_if: as_if.map(|person| person.label.clone()).unwrap_or_default(),
         people,
         draft: fields.get("draft").to_owned(),
-        can: found.iter().filter(|row| row.allowed).count(),
-        rows: found.into_iter().map(|row| person_row(org.id, row, &names)).collect(),
+        asked: found.asked,
+        can: found.can,
+        rows: found.people.into_iter().map(|row| person_row(org.id, row, &names)).collect(),
         empty: Empty::nothing_yet("Nobody belongs here or below.", "", ""),
     };
     show_with(status, &page)
@@ -117,15 +119,15 @@ fn asked_action(fields: &Fields) -> Result<Action, Failure> {
     if fields.get("action").is_empty() { Ok(Action::OrgRead) } else { fields.word("action", Action::from_code) }
 }
 
-async fn explain(cx: &Cx, org: &Org, fields: &Fields) -> Result<Vec<Explanation>, Failure> {
+async fn explain(cx: &Cx, org: &Org, fields: &Fields) -> Result<WhoCan, Failure> {
     let action = asked_action(fields)?;
     let resource = fields.get("resource").trim();
     if fields.get("draft").trim().is_empty() {
-        return policies::who_can(cx, org.id, action, resource, None).await;
+        return policies::who_can(cx, org.id, action, resource, None, None).await;
     }
     let document = read_json(fields.get("draft"))?;
     let holder: UserId = parse(fields.get("holder"), "user").map_err(|failure| failure.0)?;
-    policies::who_can(cx, org.id, action, resource, Some((&document, holder))).await
+    policies::who_can(cx, org.id, action, resource, Some(holder), Some(&document)).await
 }
 
 fn person_row(org: OrgId, found: Explanation, names: &BTreeMap<OrgId, String>) -> PersonRow {

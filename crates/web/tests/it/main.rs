@@ -3,9 +3,12 @@
 
 mod attack;
 mod bench;
+mod contents;
 mod matrix;
+mod named;
 mod pages;
 mod planted;
 mod retries;
 mod routes;
 mod scim;
+mod scopes;

@@ -136,7 +136,10 @@ async fn plant(cx: &Cx, bench: &Bench, name: &str, org: OrgId) -> Place {
         not_before_us: None,
         not_after_us: None,
     };
+    let of_group =
+        NewBinding { holder: Holder::Group(group), policy: PolicyRef::Builtin(Builtin::Member), ..binding.clone() };
     let binding = people::bind(cx, org, binding).await.unwrap();
+    let group_binding = people::bind(cx, org, of_group).await.unwrap();
     let service = tokens::create_service(cx, org, "Service", "").await.unwrap().id;
     let (token, _) = tokens::create_programmatic(cx, org, service, NewToken::whole("ci", 30)).await.unwrap();
     let member = PolicyRef::Builtin(Builtin::Member);
@@ -201,6 +204,7 @@ async fn plant(cx: &Cx, bench: &Bench, name: &str, org: OrgId) -> Place {
         ("group", group.to_string()),
         ("policy", policy.to_string()),
         ("binding", binding.to_string()),
+        ("group_binding", group_binding.to_string()),
         ("guard", guard.to_string()),
         ("service", service.to_string()),
         ("service_token", token.id.to_string()),

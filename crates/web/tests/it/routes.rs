@@ -226,6 +226,7 @@ pub fn body(route: &Route, person: &Person, place: &Place) -> String {
 pub fn form(route: &Route, person: &Person, place: &Place, csrf: &str) -> String {
     let own_words: &[(&str, String)] = &match route.path.as_str() {
         "/o/{org}/access" => vec![("action", "invoice:read".to_owned())],
+        "/o/{org}/groups/{group}/withdraw" => vec![("binding", place.thing("group_binding"))],
         "/o/{org}/cloud/{link}/hand-over" => vec![("month", String::new())],
         "/o/{org}/policies/guards" => vec![("policy", place.thing("policy"))],
         "/o/{org}/tokens" => vec![("service", place.thing("service"))],
