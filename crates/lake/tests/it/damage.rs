@@ -129,5 +129,5 @@ async fn a_missing_inbox_is_noticed() {
     std::fs::remove_dir_all(folder.path().join("inbox")).unwrap();
     let opened = Lake::open(folder.path(), None, world.clone(), Settings::default()).await;
     let error = opened.err().expect("acknowledged events are missing").to_string();
-    assert!(error.contains("acknowledged") && error.contains("accept-inbox"), "{error}");
+    assert!(error.contains("acknowledged") && error.contains("from a backup"), "{error}");
 }
