@@ -344,7 +344,7 @@ def test_a_required_provider_leaves_a_way_back(stage):
     house.api("PUT", mark)
     stage.set_idp(**root)
     status, text = boss.press(page, "break-glass", unmark=admin)[1:]
-    assert status == 409 and "nobody else could mend it" in text, text
+    assert status == 409 and "nobody else could repair it" in text, text
     assert house.api("DELETE", mark, status=409)["code"] == "break_glass_required"
     code = harness.wait_until("another code", lambda: totp(secret) != used and totp(secret), 40)
     body = {"email": "admin@example.com", "password": PASSWORD, "name": "t", "days": 1, "code": code}
