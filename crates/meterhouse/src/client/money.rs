@@ -169,7 +169,10 @@ fn issued(drafts: &Value) -> Vec<String> {
         let exact = amounts.iter().filter_map(|amount| amount.parse::<AmountPico>().ok());
         exact.fold(0_i128, |sum, amount| sum.saturating_add(amount.0))
     };
-    let mut said = vec![format!("{invoices} invoices and {} statements would be issued.", papers.len() - invoices)];
+    let mut said = vec![
+        "The drafts were made anew to look at them; a draft of before has another id.".to_owned(),
+        format!("{invoices} invoices and {} statements would be issued.", papers.len() - invoices),
+    ];
     said.extend(
         sums.iter().map(|(currency, amounts)| format!("Invoices over {} {currency}.", AmountPico(sum(amounts)))),
     );

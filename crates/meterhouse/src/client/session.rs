@@ -99,7 +99,7 @@ impl Session {
             _ => asked()?,
         };
         if !goes_on {
-            eprintln!("Nothing was done.");
+            eprintln!("Nothing else was done.");
         }
         Ok(goes_on)
     }
