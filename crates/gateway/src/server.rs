@@ -6,13 +6,8 @@
 use crate::gateway::Gateway;
 use crate::port::Port;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use serving::connections::{Connection, Connections};
-use serving::held::Held;
-use serving::idle::IdleWrites;
-use std::convert::Infallible;
+use serving::http::serve_connection;
 use std::future::Future;
 use std::io;
 use std::net::IpAddr;
@@ -23,9 +18,6 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-
-/// How long a client may take to send a request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long the events of requests that were cut off at the stop may take.
 const EVENTS_TIMEOUT: Duration = Duration::from_secs(4);
@@ -171,40 +163,15 @@ async fn connection<P: Port>(
     source_ip: IpAddr,
     gateway: Arc<Gateway<P>>,
     place: Connection,
-    mut stopped: watch::Receiver<bool>,
+    stopped: watch::Receiver<bool>,
 ) {
-    let place = Arc::new(place);
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "cannot set TCP_NODELAY");
-    }
-    let stream = IdleWrites::new(stream, gateway.settings.client_idle_max);
-    let of_requests = Arc::clone(&place);
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
+    let idle_max = gateway.settings.client_idle_max;
+    let answer = |request: hyper::Request<Incoming>| {
         let gateway = Arc::clone(&gateway);
-        let (proxies, busy) = (&gateway.settings.proxies, of_requests.busy());
+        let proxies = &gateway.settings.proxies;
         let lines = request.headers().get_all(proxies.header()).iter();
         let source_ip = proxies.client(source_ip, lines.map(|line| line.to_str().unwrap_or("?"))).to_string();
-        async move { Ok::<_, Infallible>(gateway.handle(request, source_ip).await.map(|body| Held::new(body, busy))) }
-    });
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let mut stopping = false;
-    loop {
-        tokio::select! {
-            served = serving.as_mut() => {
-                if let Err(error) = served {
-                    tracing::debug!(%error, "connection ended early");
-                }
-                return;
-            }
-            () = place.sent_away() => return,
-            changed = stopped.changed(), if !stopping => {
-                stopping = true;
-                if changed.is_ok() {
-                    serving.as_mut().graceful_shutdown();
-                }
-            }
-        }
-    }
+        async move { gateway.handle(request, source_ip).await }
+    };
+    serve_connection(stream, place, idle_max, stopped, answer).await;
 }

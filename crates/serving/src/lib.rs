@@ -7,6 +7,7 @@ pub mod budget;
 pub mod connections;
 pub mod files;
 pub mod held;
+pub mod http;
 pub mod idle;
 
 /// What a body fails with.

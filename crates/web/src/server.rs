@@ -5,26 +5,20 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use serving::budget::Budget;
-use serving::connections::{Connection, Connections};
-use serving::held::Held;
-use serving::idle::{IdleBody, IdleWrites};
-use std::convert::Infallible;
+use serving::connections::Connections;
+use serving::http::serve_connection;
+use serving::idle::IdleBody;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
-/// How long a client may take to send a request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a client may be silent in the middle of a body, or take nothing of an answer.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// A body must have come within this time.
@@ -51,8 +45,9 @@ pub async fn serve(
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => match connections.admit(peer.ip()) {
                     Some(place) => {
-                        let one = connection(stream, peer, router.clone(), budget.clone(), place, stopped.clone());
-                        running.spawn(one);
+                        let (router, budget) = (router.clone(), budget.clone());
+                        let answer = move |request| answer(router.clone(), budget.clone(), peer, request);
+                        running.spawn(serve_connection(stream, place, IDLE_TIMEOUT, stopped.clone(), answer));
                     }
                     None => tracing::warn!(%peer, "no room for a connection: all of them are at work"),
                 },
@@ -75,57 +70,8 @@ pub async fn serve(
     Ok(())
 }
 
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    router: axum::Router,
-    budget: Budget,
-    place: Connection,
-    mut stopped: watch::Receiver<bool>,
-) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "cannot set TCP_NODELAY");
-    }
-    let place = Arc::new(place);
-    let of_requests = Arc::clone(&place);
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let (router, budget, busy) = (router.clone(), budget.clone(), of_requests.busy());
-        async move {
-            let answer = answer(router, &budget, peer, request).await;
-            Ok::<_, Infallible>(answer.map(|body| Held::new(body, busy)))
-        }
-    });
-    let stream = TokioIo::new(IdleWrites::new(stream, IDLE_TIMEOUT));
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    let mut serving = pin!(builder.serve_connection(stream, service));
-    let mut stopping = false;
-    loop {
-        tokio::select! {
-            served = serving.as_mut() => {
-                if let Err(error) = served {
-                    tracing::debug!(%error, "connection ended early");
-                }
-                return;
-            }
-            () = place.sent_away() => return,
-            changed = stopped.changed(), if !stopping => {
-                stopping = true;
-                if changed.is_ok() {
-                    serving.as_mut().graceful_shutdown();
-                }
-            }
-        }
-    }
-}
-
 /// Answers one request. Its body takes from the budget what is read of it, and gives it back with the answer.
-async fn answer(
-    router: axum::Router,
-    budget: &Budget,
-    peer: SocketAddr,
-    request: hyper::Request<Incoming>,
-) -> Response {
+async fn answer(router: axum::Router, budget: Budget, peer: SocketAddr, request: hyper::Request<Incoming>) -> Response {
     let (parts, body) = request.into_parts();
     let (body, taken) = budget.meter(IdleBody::new(body, IDLE_TIMEOUT));
     let mut request = Request::from_parts(parts, Body::new(Deadline::new(body, BODY_TIMEOUT)));
