@@ -445,10 +445,7 @@ pub fn may_give(
     let fresh = Context { proved_us: Some(context.now_us), ..context.clone() };
     let mut places = vec![place.clone()];
     if propagate == Propagate::Subtree {
-        // Some child that does not exist: only what reaches below holds there.
-        let mut below = place.clone();
-        below.path.push(OrgId(u128::MAX));
-        places.push(below);
+        places.push(place.somewhere_below());
     }
     let lacks = |action: &Action| {
         let answers = places.iter().map(|place| decide(actor, &Ask::of(*action), place, &fresh));

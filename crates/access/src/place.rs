@@ -83,6 +83,14 @@ impl Place {
         self.path.iter().rev().nth(1).copied()
     }
 
+    /// Some organisation below it of which nothing else is known: only what reaches below holds there.
+    #[must_use]
+    pub fn somewhere_below(&self) -> Self {
+        let mut below = self.clone();
+        below.path.push(OrgId(u128::MAX));
+        below
+    }
+
     /// Whether `org` is the place or above it.
     #[must_use]
     pub fn is_at_or_below(&self, org: OrgId) -> bool {

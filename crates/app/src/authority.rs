@@ -278,9 +278,8 @@ impl Cx {
     /// Whether the actor may do `action` at a child of `org` about which nothing else is said.
     pub async fn may_below(&self, action: Action, org: OrgId) -> bool {
         let Ok(place) = self.place(org).await else { return false };
-        let mut below = Place::clone(&place);
-        below.path.push(OrgId(0));
-        matches!(decide(&self.actor, &Ask::of(action), &below, &self.now()), Ok(_) | Err(Denied::StepUp(_)))
+        let answer = decide(&self.actor, &Ask::of(action), &place.somewhere_below(), &self.now());
+        matches!(answer, Ok(_) | Err(Denied::StepUp(_)))
     }
 
     /// A transaction that reads, for somebody who may do `action` at `org`.

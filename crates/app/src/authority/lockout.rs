@@ -65,9 +65,8 @@ async fn keeps_below(tx: &mut Tx, org: &orgs::Org, trial: &Context) -> Result<()
     if !orgs::children(tx, org.id).await?.iter().any(inherits) {
         return Ok(());
     }
-    let mut below = orgs::place(tx, org.id).await?;
+    let mut below = orgs::place(tx, org.id).await?.somewhere_below();
     below.suspended_from = None;
-    below.path.push(OrgId(u128::MAX)); // Some child of which nothing else is known.
     for place in orgs::path(tx, org.id).await?.into_iter().rev() {
         for candidate in bindings::admins(tx, place).await? {
             if !candidate.counts_at(trial.now_us) {
