@@ -249,10 +249,9 @@ pub async fn mine(cx: &Cx) -> Result<Vec<Mine>, Failure> {
     let mut found: Vec<(usize, Mine)> = Vec::new();
     let scope = cx.context.token.as_ref().map(|token| token.org);
     for binding in cx.actor.bindings().iter().filter(|binding| binding.is_current(cx.now_us())) {
+        let path = orgs::path(&mut tx, binding.scope).await?;
         // A token shows what lies in its own reach, and no other organisation of its owner.
-        if let Some(scope) = scope
-            && !orgs::path(&mut tx, binding.scope).await?.contains(&scope)
-        {
+        if scope.is_some_and(|scope| !path.contains(&scope)) {
             continue;
         }
         let policy = (binding.policy.reference, binding.policy.name.clone());
@@ -262,8 +261,7 @@ pub async fn mine(cx: &Cx) -> Result<Vec<Mine>, Failure> {
         }
         let org = orgs::get(&mut tx, binding.scope).await?;
         if org.state != tree::OrgState::Deleted {
-            let depth = orgs::path(&mut tx, binding.scope).await?.len();
-            found.push((depth, Mine { org, policies: vec![policy] }));
+            found.push((path.len(), Mine { org, policies: vec![policy] }));
         }
     }
     found.sort_by_key(|(depth, mine)| (*depth, mine.org.id));

@@ -201,6 +201,10 @@ pub async fn trace(
     let grant = cx.allow(Action::InvoiceRead, payer).await?;
     let line = paper.draft.lines.iter().find(|line| line.line_no == line_no).cloned();
     let line = line.ok_or_else(|| Failure::not_found("line"))?;
+    // The paper is one thing, the usage of the organisation that the line names another.
+    if !cx.may(Action::UsageRead, line.source.group).await {
+        return Err(Failure::new(Kind::Forbidden, "the records of this line are usage that you may not see"));
+    }
     let period = line.original_period.unwrap_or(paper.draft.period);
     let mut tx = cx.read_with(&grant).await?;
     let tree = BilledTree::at(&mut tx, period.start_us).await?;
@@ -231,10 +235,6 @@ pub async fn trace(
     };
     // A flat fee has no tiers: its line says its share of the month.
     let tiers = if item.meter.is_empty() { Vec::new() } else { tiers_of(&parts, &item, period, (own, whole))? };
-    // The paper is one thing, the usage of the organisation that the line names another.
-    if !cx.may(Action::UsageRead, line.source.group).await {
-        return Err(Failure::new(Kind::Forbidden, "the records of this line are usage that you may not see"));
-    }
     let mut records = if item.meter.is_empty() {
         Vec::new() // A flat fee has no records.
     } else {

@@ -192,6 +192,7 @@ on_both_engines!(
     only_ones_own_subtree_exists,
     no_document_of_nothing,
     sales_are_by_customer_and_month,
+    a_part_of_the_sales_is_not_shown_as_the_whole,
     only_real_gaps_are_said,
     a_part_of_a_fee_says_which_part,
     usage_that_may_not_be_seen_is_no_zero,
@@ -810,6 +811,38 @@ async fn prices_refuse_nonsense(bench: Bench) {
 }
 
 /// What a provider earns, customer by customer, in the chosen month.
+/// Who may not see what one child is charged sees no sales at all: a part would be taken for the whole.
+async fn a_part_of_the_sales_is_not_shown_as_the_whole(bench: Bench) {
+    let root = bench.cx.realm.root();
+    let second = child(&bench.cx, root, "Second", "customer").await;
+    for (buyer, user, event) in [(bench.customer, bench.red, "e1"), (second, second, "e2")] {
+        bench.price(buyer, "2026-09", r#"{"model":"per_unit","rate":"2"}"#).await.unwrap();
+        bench.at("2026-09-03T00:00:00Z");
+        bench.use_hours(user, event, "2026-09-02T00:00:00Z", "3").await;
+    }
+    bench.at("2026-10-02T00:00:00Z");
+    bench.close("2026-09").await;
+    let (_, user) = bench.person(root, "boss", Builtin::OrganizationAdmin).await;
+    let sales = async || {
+        let (_, boss) = sign_in(&bench.app, "boss@example.com", PASSWORD).await.unwrap();
+        costs::sales(&boss.cx, root, "2026-09").await.unwrap().len()
+    };
+    assert_eq!(sales().await, 2);
+    let admin = bench.admin().await;
+    let denial = serde_json::from_str(r#"{"statements":[{"effect":"DENY","actions":["margin:read"]}]}"#).unwrap();
+    let policy = app::policies::create(&admin, second, "Margins", access::Level::Org, denial).await.unwrap().id;
+    let binding = people::NewBinding {
+        holder: app::rows::Holder::User(user),
+        policy: PolicyRef::Custom(policy),
+        propagate: Propagate::Subtree,
+        resources: Vec::new(),
+        not_before_us: None,
+        not_after_us: None,
+    };
+    people::bind(&admin, second, binding).await.unwrap();
+    assert_eq!(sales().await, 0);
+}
+
 async fn sales_are_by_customer_and_month(bench: Bench) {
     bench.price(bench.customer, "2026-09", r#"{"model":"per_unit","rate":"2"}"#).await.unwrap();
     child(&bench.cx, bench.cx.realm.root(), "Quiet", "customer").await;
