@@ -257,6 +257,21 @@ def give_bucket(house, upstream, account, name="data"):
 
 # --- disk_full -------------------------------------------------------------------------------------------------
 
+def send_again(house, waiting, acknowledged, size):
+    """Sends what was refused or never answered once more, in batches, until all of it is taken or ten rounds are over."""
+    for _ in range(10):
+        rest = list(waiting.values())
+        for start in range(0, len(rest), size):
+            events = rest[start:start + size]
+            if house.taken(events):
+                acknowledged.update(event_["id"] for event_ in events)
+                for event_ in events:
+                    waiting.pop(event_["id"])
+        if not waiting:
+            return
+        time.sleep(1)
+
+
 class Filler:
     """Takes all room of a file system, and what becomes free again."""
 
@@ -348,17 +363,7 @@ def disk_full():
         fresh = lambda: house.call("POST", f"/v1/orgs/{house.root}/children", {"name": f"After {next(numbers)}", "kind": "customer"}).status == 201
         check.happens("children being made again", fresh, left())
         check.happens("S3 writes being taken again", lambda: put("after")[0] == 200, left())
-        for attempt in range(10):
-            waiting = list(refused.values())
-            for start in range(0, len(waiting), 50):
-                events = waiting[start:start + 50]
-                if house.taken(events):
-                    acknowledged.update(event["id"] for event in events)
-                    for event_ in events:
-                        refused.pop(event_["id"])
-            if not refused:
-                break
-            time.sleep(1)
+        send_again(house, refused, acknowledged, 50)
         check.that(not refused, f"{len(refused)} events are refused after the disk has room, when sent again")
 
         def count(when):
@@ -948,17 +953,7 @@ def postgres_down():
             for _ in range(times):
                 check.that(good, f"under load: {way}: {status}")
         check.happens("everything working after three restarts under load", works, 30)
-        for _ in range(10):
-            waiting = list(unsure.values())
-            for start in range(0, len(waiting), 500):
-                events = waiting[start:start + 500]
-                if house.taken(events):
-                    acknowledged.update(event_["id"] for event_ in events)
-                    for event_ in events:
-                        unsure.pop(event_["id"])
-            if not unsure:
-                break
-            time.sleep(1)
+        send_again(house, unsure, acknowledged, 500)
         check.that(not unsure, f"{len(unsure)} events are refused after PostgreSQL is back, when sent again")
         answer, total = house.sum(timeout=60)
         check.that(total == len(acknowledged), f"usage says {total}, {len(acknowledged)} events were acknowledged: {answer}")

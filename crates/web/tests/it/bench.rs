@@ -132,3 +132,23 @@ pub fn as_root(app: &Arc<App>, realm: RealmId) -> Cx {
     let context = Context { now_us, proved_us: Some(now_us), ..Context::default() };
     Cx { app: app.clone(), actor: Arc::new(actor), realm, context, origin: app::Origin::default() }
 }
+
+/// Writes a reviewed file again where that is asked for.
+pub fn update_reviewed(file: &str, text: &str) {
+    if std::env::var_os("METERHOUSE_UPDATE_MATRIX").is_some() {
+        std::fs::write(file, text).unwrap();
+    }
+}
+
+/// Compares with what was reviewed, line by line.
+pub fn check_reviewed(file: &str, text: &str) {
+    let reviewed = std::fs::read_to_string(file).unwrap_or_default();
+    let differ: Vec<String> = text
+        .lines()
+        .zip(reviewed.lines().chain(std::iter::repeat("")))
+        .filter(|(now, then)| now != then)
+        .take(20)
+        .map(|(now, then)| format!("is       {now}\nreviewed {then}"))
+        .collect();
+    assert!(text == reviewed, "{file} says something else:\n{}", differ.join("\n"));
+}

@@ -2,7 +2,7 @@
 //!
 //! A change of the file is a change of rights: read each line of it. `METERHOUSE_UPDATE_MATRIX=1` writes it.
 
-use crate::bench::Reply;
+use crate::bench::{Reply, check_reviewed, update_reviewed};
 use crate::planted::{PLACES, Person, Planted, ROLES};
 use crate::routes::{self, Route};
 use app::rows::{AuditFilter, PeopleQuestion};
@@ -146,21 +146,11 @@ async fn everybody_gets_what_the_reviewed_file_says() {
     let mut planted = Planted::new().await;
     let answers = ask_all(&mut planted).await;
     let text = written(&answers);
-    if std::env::var_os("METERHOUSE_UPDATE_MATRIX").is_some() {
-        std::fs::write(FILE, &text).unwrap();
-    }
-    let reviewed = std::fs::read_to_string(FILE).unwrap_or_default();
+    update_reviewed(FILE, &text);
     let broken = laws(&answers);
     println!("{} routes, {} answers, {} laws broken", routes::all().len(), answers.len(), broken.len());
     assert!(broken.is_empty(), "{}", broken.join("\n"));
-    let differ: Vec<String> = text
-        .lines()
-        .zip(reviewed.lines().chain(std::iter::repeat("")))
-        .filter(|(now, then)| now != then)
-        .take(20)
-        .map(|(now, then)| format!("is       {now}\nreviewed {then}"))
-        .collect();
-    assert!(text == reviewed, "tests/access_matrix.txt says something else:\n{}", differ.join("\n"));
+    check_reviewed(FILE, &text);
 }
 
 #[tokio::test(flavor = "multi_thread")]
