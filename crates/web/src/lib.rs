@@ -50,7 +50,7 @@ pub fn router(web: Web) -> Router {
         .route("/assets/passkeys.js", get(passkey_script))
         .route("/docs/errors", get(errors_page))
         .route("/metrics", get(metrics::metrics))
-        .route("/system", get(metrics::page))
+        .route("/system", get(console::system))
         .fallback(unknown)
         .layer(middleware::from_fn_with_state(web.clone(), guard))
         .layer(middleware::from_fn_with_state(web.clone(), note_client))

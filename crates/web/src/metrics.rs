@@ -1,11 +1,10 @@
-//! How the installation is, for the operator at the machine: metrics for Prometheus, and a page of the background
-//! parts. Both speak of all realms, so only this machine is answered, and never through a proxy.
+//! How the installation is, for the operator at the machine: metrics for Prometheus. They and the page `/system` speak
+//! of all realms, so only this machine is answered, and never through a proxy.
 
 use crate::Web;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
-use base::period::format_instant;
+use axum::response::{IntoResponse, Response};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
@@ -19,12 +18,12 @@ struct OfPart {
 }
 
 /// Only the machine itself, and nobody through a proxy on it.
-fn is_operator(web: &Web, request: &Request) -> bool {
+pub(crate) fn is_operator(web: &Web, request: &Request) -> bool {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
     peer.is_some_and(|peer| peer.is_loopback()) && !request.headers().contains_key(web.proxies.header())
 }
 
-fn elsewhere() -> Response {
+pub(crate) fn elsewhere() -> Response {
     (StatusCode::NOT_FOUND, "not found\n").into_response()
 }
 
@@ -37,11 +36,9 @@ pub(crate) async fn metrics(State(web): State<Web>, request: Request) -> Respons
     let now_us = web.app.world().now_us();
     let of = |part: &str| OfPart { part: part.to_owned() };
     let seconds = |at_us: Option<i64>| at_us.map(|at_us| (now_us - at_us) / 1_000_000);
-    let (since, failing, failures, runs) =
-        (Family::default(), Family::default(), Family::<OfPart, Gauge>::default(), Family::<OfPart, Gauge>::default());
+    let family = Family::<OfPart, Gauge>::default;
+    let (since, failing, failures, runs) = (family(), family(), family(), family());
     for (name, part) in web.app.health().parts() {
-        let since: &Family<OfPart, Gauge> = &since;
-        let failing: &Family<OfPart, Gauge> = &failing;
         since.get_or_create(&of(&name)).set(seconds(part.succeeded_us).unwrap_or(-1));
         failing.get_or_create(&of(&name)).set(seconds(part.failing_us).unwrap_or(0));
         failures.get_or_create(&of(&name)).set(part.failures.into());
@@ -65,46 +62,4 @@ pub(crate) async fn metrics(State(web): State<Web>, request: Request) -> Respons
         }
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "cannot be written\n").into_response(),
     }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-/// `/system`: the parts as a page.
-pub(crate) async fn page(State(web): State<Web>, request: Request) -> Response {
-    if !is_operator(&web, &request) {
-        return elsewhere();
-    }
-    let instant = |at_us: Option<i64>| at_us.map(format_instant).unwrap_or_default();
-    let mut rows = String::new();
-    for (name, part) in web.app.health().parts() {
-        let state = if part.failing_us.is_some() { "failing" } else { "works" };
-        rows.push_str(&format!(
-            "<tr><th scope=\"row\">{}</th><td>{state}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-            escaped(&name.replace('_', " ")),
-            instant(part.succeeded_us),
-            instant(part.failed_us),
-            escaped(&part.error)
-        ));
-    }
-    let damaged: String = web
-        .app
-        .damaged()
-        .iter()
-        .map(|file| format!("<li>{} {}: {} records</li>", escaped(&file.path), escaped(&file.reason), file.records))
-        .collect();
-    let files =
-        if damaged.is_empty() { "<p>No usage file is damaged.</p>".to_owned() } else { format!("<ul>{damaged}</ul>") };
-    Html(format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>System - Meterhouse</title>\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <link rel=\"stylesheet\" href=\"/assets/meterhouse.css\"></head><body><main><h1>System</h1>\
-         <h2>Background work</h2><div class=\"scroll\"><table><thead><tr><th scope=\"col\">Part</th>\
-         <th scope=\"col\">State</th><th scope=\"col\">Last done</th><th scope=\"col\">Last failure</th>\
-         <th scope=\"col\">Reason</th></tr></thead><tbody>{rows}</tbody></table></div>\
-         <h2>Usage files</h2>{files}<p>{} bytes of events wait to be sealed.</p></main></body></html>",
-        web.app.waiting_bytes()
-    ))
-    .into_response()
 }

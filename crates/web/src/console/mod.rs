@@ -44,6 +44,7 @@ mod settings;
 mod sign_in;
 mod sources;
 mod sso;
+mod system;
 mod tokens;
 mod tree;
 mod usage;
@@ -54,6 +55,7 @@ use axum::Router;
 pub(crate) use failed::failed_page;
 pub(crate) use frame::own_url;
 pub(crate) use sign_in::next_cookie;
+pub(crate) use system::system;
 
 /// All pages of the console.
 pub fn router() -> Router<Web> {
