@@ -160,6 +160,9 @@ pub fn check_name(name: &str) -> Result<(), &'static str> {
     if name.chars().any(|c| c.is_control() || "+=@".contains(c)) {
         return Err("must not contain control characters or any of + = @");
     }
+    if base::text::deceiver(name).is_some() {
+        return Err("must not contain characters that are not seen or turn the others round");
+    }
     Ok(())
 }
 
@@ -203,7 +206,8 @@ mod tests {
 
     #[test]
     fn t66_names_hold_none_of_the_reserved_characters() {
-        for bad in ["a@b", "a+b", "a=b", "", "  ", "a\nb", &"x".repeat(129)] {
+        let hidden = ["Ac\u{200b}me", "x\u{202e}evil", "\u{feff}Acme", "a\u{2066}b"];
+        for bad in ["a@b", "a+b", "a=b", "", "  ", "a\nb", &"x".repeat(129)].into_iter().chain(hidden) {
             assert!(check_name(bad).is_err(), "{bad:?}");
         }
         assert_eq!(check_name("Finance, EMEA"), Ok(()));

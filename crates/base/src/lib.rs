@@ -7,6 +7,7 @@ pub mod currency;
 pub mod decimal;
 pub mod ids;
 pub mod period;
+pub mod text;
 pub mod world;
 
 pub use currency::Currency;
