@@ -18,7 +18,7 @@ use crate::passwords::Passwords;
 use crate::provider_cache::Providers;
 use crate::s3_cache::Caches;
 use crate::secrets::Vault;
-use crate::throttle::WrongPasswords;
+use crate::throttle::Throttle;
 use access::{Action, Actor, Ask, Context, Denied, Grant, Place, decide, decide_job, decide_own, reach};
 use base::{OrgId, RealmId, SessionId, TokenId, UserId, World};
 pub use change::Change;
@@ -44,7 +44,7 @@ pub struct App {
     pub(crate) known: Known,
     pub(crate) refusals: log::Refusals,
     pub(crate) health: Health,
-    pub(crate) wrong_passwords: WrongPasswords,
+    pub(crate) throttle: Throttle,
     pub(crate) outside: Outside,
     pub(crate) fetcher: Fetcher,
     pub(crate) providers: Providers,
@@ -77,7 +77,7 @@ impl App {
             known: Known::default(),
             refusals: log::Refusals::default(),
             health: Health::default(),
-            wrong_passwords: WrongPasswords::default(),
+            throttle: Throttle::default(),
             outside,
             fetcher,
             providers: Providers::default(),

@@ -32,16 +32,16 @@ pub fn record_name(domain: &str) -> String {
     format!("{LABEL}.{domain}")
 }
 
-/// The domain of an address, lower case.
+/// The domain of an address, as DNS asks for it.
 pub(crate) fn domain_of(email: &str) -> Option<String> {
     let (_, domain) = email.trim().rsplit_once('@')?;
-    Some(domain.trim_end_matches('.').to_lowercase()).filter(|domain| !domain.is_empty())
+    Some(base::text::domain_key(domain)).filter(|domain| !domain.is_empty())
 }
 
 fn read(text: &str) -> Result<String, Failure> {
     let text = text.trim().trim_end_matches('.');
     let wrong = || Failure::invalid("domain", text, "is not a domain such as example.com");
-    match text.parse::<Host>() {
+    match base::text::domain_key(text).parse::<Host>() {
         Ok(Host::Name(name)) if name.contains('.') && !name.contains('_') => Ok(name),
         _ => Err(wrong()),
     }

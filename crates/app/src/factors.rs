@@ -6,9 +6,9 @@
 
 use crate::authority::{App, Change, Cx, Door};
 use crate::failure::{Failure, Kind};
-use crate::sign_in::{Client, SignedIn, check_fresh, renew_in};
-use crate::throttle::Tries;
-use crate::{orgs, secrets};
+use crate::sign_in::{Client, SignedIn, check_fresh, renew_in, session_try};
+use crate::throttle::Try;
+use crate::{orgs, secrets, security};
 use access::Action;
 use access::tree::MfaPolicy;
 use base::{FactorId, RealmId};
@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use store::attempts::{self, Attempt};
 use store::factors::{self, Factor, Standing};
+use store::sign_in_trouble::Kind as Trouble;
 use store::users::{self, User};
 use store::{Tx, across, idps, recovery};
 
@@ -196,27 +197,20 @@ pub struct Added {
 ///
 /// # Errors
 /// [`Kind::Invalid`] for a wrong code; [`Kind::TooMany`].
-pub async fn confirm_totp(
-    signed_in: &SignedIn,
-    secret: &str,
-    factor: FactorId,
-    code: &str,
-    client: &Client,
-) -> Result<Added, Failure> {
+pub async fn confirm_totp(signed_in: &SignedIn, secret: &str, factor: FactorId, code: &str) -> Result<Added, Failure> {
     let cx = &signed_in.cx;
     check_console(cx)?;
-    let tries = Tries::of_user(&signed_in.user, client);
-    cx.app.wrong_passwords.take(&tries, cx.now_us())?;
+    let pass = cx.app.throttle.admit(session_try(signed_in), cx.now_us())?;
     let fresh_codes = codes_for_first(cx).await?;
     let mut tx = cx.change_own(Action::SelfUpdate).await?;
     let found = waiting(&mut tx, &signed_in.user, factor).await?;
     let step = totp::verify(&secret_of(&cx.app, &found)?, code, cx.now_us(), None).map_err(wrong_code)?;
+    pass.right();
     if factors::advance(&mut tx, factor, found.counter, step, cx.now_us()).await? == 0 {
         return Err(Failure::not_found("authenticator app"));
     }
     let added = added(&mut tx, signed_in, secret, &found, fresh_codes).await?;
     tx.commit().await?;
-    cx.app.wrong_passwords.give_back(&tries);
     Ok(added)
 }
 
@@ -315,26 +309,42 @@ fn wrong_code(error: TotpError) -> Failure {
     Failure::unreadable("code", error)
 }
 
-/// Checks a code of an authenticator app or a recovery code, once, and says which it was.
+/// Checks a code of an authenticator app or a recovery code, once, and says which it was. `tried` is what a wrong one
+/// is counted for.
 pub(crate) async fn check_code(
     app: &Arc<App>,
-    realm: RealmId,
-    user: &User,
+    (realm, user): (RealmId, &User),
     code: &str,
-    client: &Client,
+    (tried, client): (Try, &Client),
 ) -> Result<&'static str, Failure> {
-    let tries = Tries::of_user(user, client);
-    app.wrong_passwords.take(&tries, app.now_us())?;
-    let digits = code.chars().filter(|c| !c.is_whitespace() && *c != '-').take(7).count();
-    let proof = if digits <= 6 {
-        check_totp(app, realm, user, code).await?;
-        "code"
-    } else {
-        check_recovery(app, realm, user, code).await?;
-        "recovery_code"
+    let meant = [(realm, user.clone())];
+    let pass = match app.throttle.admit(tried, app.now_us()) {
+        Ok(pass) => pass,
+        Err(wait) => {
+            security::delayed(app, &meant, client, wait).await;
+            return Err(wait.into());
+        }
     };
-    app.wrong_passwords.give_back(&tries);
-    Ok(proof)
+    let digits = code.chars().filter(|c| !c.is_whitespace() && *c != '-').take(7).count();
+    let (checked, proof) = if digits <= 6 {
+        (check_totp(app, realm, user, code).await, "code")
+    } else {
+        (check_recovery(app, realm, user, code).await, "recovery_code")
+    };
+    match checked {
+        Ok(()) => {
+            pass.right();
+            Ok(proof)
+        }
+        Err(failure) if failure.kind == Kind::Invalid => {
+            security::failed(app, &meant, client, Trouble::Code).await;
+            Err(failure) // It stays counted.
+        }
+        Err(failure) => {
+            pass.unused();
+            Err(failure)
+        }
+    }
 }
 
 async fn check_totp(app: &Arc<App>, realm: RealmId, user: &User, code: &str) -> Result<(), Failure> {
@@ -623,20 +633,18 @@ pub fn ask_anybody(app: &App, console_url: &str) -> Result<Ceremony, Failure> {
 /// Checks the answer of somebody whose account is known.
 pub(crate) async fn check_passkey(
     app: &Arc<App>,
-    realm: RealmId,
-    user: &User,
+    (realm, user): (RealmId, &User),
     purpose: &str,
     answer: &PasskeyAnswer<'_>,
-    client: &Client,
+    tried: Try,
 ) -> Result<(), Failure> {
-    let tries = Tries::of_user(user, client);
-    app.wrong_passwords.take(&tries, app.now_us())?;
+    let pass = app.throttle.admit(tried, app.now_us())?;
     let challenge = open_challenge(app, purpose, answer.state)?;
     let read = AuthenticationAnswer::read(answer.answer).map_err(|error| Failure::unreadable("passkey", error))?;
     let party = party(answer.console_url)?;
     let expected = Expected { party: &party, challenge: &challenge, verification_required: false };
     verify(app, realm, user, &expected, &read, false).await?;
-    app.wrong_passwords.give_back(&tries);
+    pass.right();
     Ok(())
 }
 
@@ -694,6 +702,8 @@ pub(crate) async fn owner_of_passkey(
     client: &Client,
 ) -> Result<(RealmId, User), Failure> {
     let unknown = || Failure::new(Kind::Unauthenticated, "this passkey is not known here");
+    // Nobody guesses a passkey: it is counted for the work, before any of it is done.
+    let pass = app.throttle.admit(Try::Passkey(client.source()), app.now_us())?;
     let challenge = open_challenge(app, PURPOSE_ALONE, answer.state)?;
     let read = AuthenticationAnswer::read(answer.answer).map_err(|error| Failure::unreadable("passkey", error))?;
     let found = across::passkeys(&app.store, &credential_hash(read.credential_id())).await?;
@@ -704,11 +714,9 @@ pub(crate) async fn owner_of_passkey(
     if user.state != "active" || user.kind != "human" {
         return Err(unknown());
     }
-    let tries = Tries::of_user(&user, client);
-    app.wrong_passwords.take(&tries, app.now_us())?;
     let party = party(answer.console_url)?;
     let expected = Expected { party: &party, challenge: &challenge, verification_required: true };
     verify(app, realm, &user, &expected, &read, true).await?;
-    app.wrong_passwords.give_back(&tries);
+    pass.right();
     Ok((realm, user))
 }

@@ -5,6 +5,7 @@ use crate::authority::{App, Cx, Door};
 use crate::failure::{Failure, Kind};
 use crate::{orgs, people, scim};
 use access::admins::keeps_admin;
+use access::tree::AdminMode;
 use access::{Action, PolicyRef, Propagate};
 use base::{GroupId, IdpId, OrgId, RealmId, UserId};
 use identity::oidc::{calls, discovery_url};
@@ -16,6 +17,8 @@ use store::{Tx, bindings, groups, memberships, sessions, tokens};
 
 /// Entries of a group mapping at most.
 const MAPPED_MAX: usize = 1_000;
+/// A sign-in shows for so long that a provider works.
+const TRIED_US: i64 = 86_400_000_000;
 /// Accounts for emergencies at most.
 const BREAK_GLASS_MAX: usize = 3;
 
@@ -54,7 +57,14 @@ pub async fn inherited(cx: &Cx, org: OrgId) -> Result<Option<String>, Failure> {
     Ok(idps::serving(&mut tx, org).await?.filter(|idp| idp.org != org).map(|idp| idp.name))
 }
 
+/// Issuers that serve everybody: there anybody may carry an address of a domain that is not theirs.
+const FOR_EVERYBODY: [&str; 4] = ["/common/", "/organizations/", "/consumers/", "accounts.google.com"];
+
 fn check_new(cx: &Cx, new: &NewIdp) -> Result<(), Failure> {
+    if new.settings.vouches_for_domains && FOR_EVERYBODY.iter().any(|part| new.issuer.contains(part)) {
+        let reason = "cannot be set for an issuer that serves everybody: name that of your own directory";
+        return Err(Failure::unreadable("vouches_for_domains", reason));
+    }
     orgs::check_name("name", &new.name)?;
     discovery_url(&new.issuer, &cx.app.outside.allowed).map_err(|error| Failure::unreadable("issuer", error))?;
     let plain = |text: &str, max: usize| text.len() <= max && !text.chars().any(char::is_control);
@@ -137,6 +147,11 @@ pub async fn put(cx: &Cx, org: OrgId, new: NewIdp) -> Result<Idp, Failure> {
         (None, Some(known)) => known.secret_sealed.clone(),
         (None, None) => cx.app.vault.seal(cx.app.world.as_ref(), &id.to_string(), ""),
     };
+    let is_same = known.as_ref().is_some_and(|known| {
+        known.issuer == new.issuer && known.client_id == new.client_id && new.client_secret.is_none()
+    });
+    let set_us = known.as_ref().filter(|_| is_same).map_or_else(|| cx.now_us(), |known| known.set_us);
+    let was_required = known.as_ref().is_some_and(is_required);
     let idp = Idp {
         id,
         org,
@@ -147,7 +162,11 @@ pub async fn put(cx: &Cx, org: OrgId, new: NewIdp) -> Result<Idp, Failure> {
         settings: new.settings,
         state: if new.active { "active" } else { "disabled" }.to_owned(),
         created_us: known.map_or_else(|| cx.now_us(), |idp| idp.created_us),
+        set_us,
     };
+    if is_required(&idp) && !(was_required && is_same) {
+        check_tried(&mut tx, &idp, cx.now_us()).await?;
+    }
     idps::put(&mut tx, &idp).await?;
     if org == cx.realm.root() {
         check_emergency(&mut tx, org, cx.now_us()).await?;
@@ -161,6 +180,34 @@ pub async fn put(cx: &Cx, org: OrgId, new: NewIdp) -> Result<Idp, Failure> {
     });
     tx.done(org, "idp.set", &id.to_string(), detail).await?;
     Ok(idp)
+}
+
+fn is_required(idp: &Idp) -> bool {
+    idp.settings.enforced && idp.state == "active"
+}
+
+/// Refuses to require a provider that has let in nobody yet who could repair it: a wrong client secret would shut
+/// everybody out.
+async fn check_tried(tx: &mut Tx, idp: &Idp, now_us: i64) -> Result<(), Failure> {
+    let mut let_in = idps::let_in_since(tx, idp.id, idp.set_us.max(now_us - TRIED_US)).await?;
+    let org = store::orgs::get(tx, idp.org).await?;
+    let runs_itself = org.settings.admin_mode == AdminMode::Own;
+    if runs_itself {
+        let admins = bindings::admins(tx, idp.org).await?;
+        let_in.retain(|user| admins.iter().any(|admin| admin.user == *user && admin.counts_at(now_us)));
+    }
+    if !let_in.is_empty() {
+        return Ok(());
+    }
+    let who = if runs_itself { "an admin of" } else { "somebody of" };
+    let text = format!(
+        "enforced: first set the provider without it, and let {who} {:?} sign in by {:?}; nobody has within the last 24 \
+         hours since it was set like this",
+        org.name, idp.name
+    );
+    let mut refused = Failure::conflict(text).coded("sign_in_first");
+    "enforced".clone_into(&mut refused.field);
+    Err(refused)
 }
 
 /// Deletes the provider of an organisation. Tokens and sessions of those who have no other way to sign in end

@@ -35,6 +35,7 @@ mod s3_cache;
 pub mod s3_session;
 pub mod scim;
 pub mod secrets;
+pub mod security;
 pub mod sign_in;
 pub mod sources;
 pub mod sso;
@@ -69,6 +70,7 @@ pub mod rows {
     pub use store::orgs::{Child, Org};
     pub use store::policies::StoredPolicy;
     pub use store::sessions::Session;
+    pub use store::sign_in_trouble::Trouble;
     pub use store::tokens::Token;
     pub use store::users::{PeopleQuestion, User};
 }

@@ -4,6 +4,7 @@ use crate::authority::Cx;
 use crate::failure::{Failure, Kind};
 use access::tree::{self, MfaPolicy, is_slug};
 use access::{Action, Cost, Costs, PolicyRef, Product, Products};
+use base::text::deceiver;
 use base::{Currency, OrgId, Zone};
 use billing::InvoiceKind;
 use serde::Serialize;
@@ -49,7 +50,9 @@ fn invoice_kind(kind: &str) -> Result<InvoiceKind, Failure> {
 }
 
 fn check_address(address: &[String]) -> Result<(), Failure> {
-    let long_line = address.iter().find(|line| line.chars().count() > 120 || line.chars().any(char::is_control));
+    let is_long = |line: &str| line.chars().count() > 120;
+    let is_odd = |line: &str| line.chars().any(char::is_control) || deceiver(line).is_some();
+    let long_line = address.iter().find(|line| is_long(line) || is_odd(line));
     match long_line.or(address.get(8)) {
         Some(line) => Err(Failure::invalid("address", line, "must be at most 8 lines of 120 printable characters")),
         None => Ok(()),
@@ -68,7 +71,8 @@ fn taken(error: store::StoreError, org: &Org) -> Failure {
             Failure::conflict(format!("slug: {:?} is taken by a sibling", org.slug)).coded("slug_taken")
         }
         store::StoreError::Conflict(_) => {
-            Failure::conflict(format!("name: {:?} is taken by a sibling", org.name)).coded("name_taken")
+            Failure::conflict(format!("name: {:?} is taken by a sibling, or looks like its name", org.name))
+                .coded("name_taken")
         }
         other => other.into(),
     }
@@ -128,7 +132,8 @@ async fn free_slug(tx: &mut Tx, parent: OrgId, org: &Org, asked: Option<String>)
     let wanted = asked.clone().unwrap_or_else(|| org.slug.clone());
     let (name_taken, mut slug_taken) = orgs::sibling_has(tx, parent, &org.name, &wanted).await?;
     if name_taken {
-        return Err(Failure::conflict(format!("name: {:?} is taken by a sibling", org.name)).coded("name_taken"));
+        return Err(Failure::conflict(format!("name: {:?} is taken by a sibling, or looks like its name", org.name))
+            .coded("name_taken"));
     }
     if asked.is_some() && slug_taken {
         return Err(Failure::conflict(format!("slug: {wanted:?} is taken by a sibling")).coded("slug_taken"));

@@ -3,8 +3,8 @@
 use crate::authority::lockout::all_held;
 use crate::authority::{App, Change, Cx, Door, Span, SystemCx, actor_of};
 use crate::failure::{Failure, Kind};
-use crate::sign_in::check_fresh;
-use crate::{admins, orgs, passwords, policies, scim, secrets};
+use crate::sign_in::{self, Client, check_fresh};
+use crate::{admins, orgs, passwords, policies, scim, secrets, security};
 use access::action::SENSITIVE;
 use access::{Action, Actions, Actor, Builtin, Context, Grant, Place, PolicyRef, Propagate, may_give};
 use base::{BindingId, InvitationId, OrgId, RealmId, UserId};
@@ -14,6 +14,7 @@ use std::sync::Arc;
 use store::bindings::{self, Held, Holder};
 use store::invitations::{self, Invitation};
 use store::memberships::{self, Membership};
+use store::sign_in_trouble::Kind as Trouble;
 use store::users::{self, PeopleQuestion, User};
 use store::{Tx, groups, keys, sessions, tokens};
 
@@ -29,7 +30,9 @@ pub(crate) fn check_email(email: &str) -> Result<(), Failure> {
         && email
             .split_once('@')
             .is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !host.contains('@'))
-        && !email.chars().any(|c| c.is_control() || c.is_whitespace());
+        && !email.chars().any(|c| c.is_control() || c.is_whitespace())
+        && base::text::deceiver(email).is_none()
+        && email.rsplit_once('@').is_some_and(|(_, host)| base::text::is_domain(host));
     if good { Ok(()) } else { Err(Failure::invalid("email", email, "is not an address such as ann@example.com")) }
 }
 
@@ -187,6 +190,8 @@ pub struct Joiner<'a> {
     pub name: &'a str,
     /// His password: the one he has, or a new one.
     pub password: &'a str,
+    /// From where: a password that an account has already is not tried without limit.
+    pub client: Client,
 }
 
 /// Joins by an invitation. A person who is in the realm already keeps his one account and must give
@@ -207,11 +212,18 @@ pub async fn accept(app: &Arc<App>, secret: &str, joiner: Joiner<'_>) -> Result<
     // An account that a directory made is taken over by who sets its first password.
     let takes_over = waiting.as_ref().is_some_and(|row| known.as_ref().is_none_or(|user| user.id == row.account));
     let password_hash = match known.as_ref().filter(|_| !takes_over) {
-        Some(user) if app.passwords.verify(joiner.password, &user.password_hash).await? => user.password_hash.clone(),
-        Some(_) => return Err(Failure::unreadable("password", "is not the one of your account here")),
+        Some(user) => {
+            let meant = [(realm, user.clone())];
+            let typed = (found.email.as_str(), joiner.password);
+            if sign_in::compare(app, &meant, typed, &joiner.client).await?.is_none() {
+                security::failed(app, &meant, &joiner.client, Trouble::Password).await;
+                return Err(Failure::unreadable("password", "is not the one of your account here"));
+            }
+            user.password_hash.clone()
+        }
         None => {
             orgs::check_name("name", joiner.name)?;
-            passwords::check_new(joiner.password)?;
+            passwords::check_new(joiner.password, &[joiner.name, &found.email])?;
             app.passwords.hash(app.world.as_ref(), joiner.password).await?
         }
     };
@@ -379,7 +391,7 @@ pub async fn add(
     let propagate = usual_reach(policy);
     let password_hash = match password {
         Some(password) => {
-            passwords::check_new(password)?;
+            passwords::check_new(password, &[name, email])?;
             cx.app.passwords.hash(cx.app.world.as_ref(), password).await?
         }
         None => String::new(),

@@ -36,7 +36,7 @@ pub async fn create(app: &Arc<App>, new: NewRealm) -> Result<(RealmId, UserId), 
     orgs::check_name("name", &new.name)?;
     crate::people::check_email(&new.admin_email)?;
     orgs::check_name("admin_name", &new.admin_name)?;
-    passwords::check_new(&new.admin_password)?;
+    passwords::check_new(&new.admin_password, &[&new.admin_name, &new.admin_email, &new.name])?;
     let password_hash = app.passwords.hash(app.world.as_ref(), &new.admin_password).await?;
     let now_us = app.now_us();
     let realm = RealmId(app.fresh());

@@ -140,9 +140,13 @@ async fn holding(app: &Arc<App>, tx: &mut Tx, secret: &str) -> Result<(User, Pay
 /// # Errors
 /// [`Kind::Gone`].
 pub async fn look(app: &Arc<App>, secret: &str) -> Result<String, Failure> {
+    Ok(owner(app, secret).await?.email)
+}
+
+async fn owner(app: &Arc<App>, secret: &str) -> Result<User, Failure> {
     let realm = realm_of(secret).ok_or_else(gone)?;
     let mut tx = Door::at(app, realm).read().await?;
-    Ok(holding(app, &mut tx, secret).await?.0.email)
+    Ok(holding(app, &mut tx, secret).await?.0)
 }
 
 /// Sets the password that a link is for. Second factors and recovery codes are gone then, and what providers call
@@ -151,8 +155,8 @@ pub async fn look(app: &Arc<App>, secret: &str) -> Result<String, Failure> {
 /// # Errors
 /// [`Kind::Gone`] for a link that does not hold any more; [`Failure`] naming the password's fault.
 pub async fn finish(app: &Arc<App>, secret: &str, password: &str) -> Result<RealmId, Failure> {
-    look(app, secret).await?; // No hashing for strangers.
-    passwords::check_new(password)?;
+    let whose = owner(app, secret).await?; // No hashing for strangers.
+    passwords::check_new(password, &[&whose.display_name, &whose.email])?;
     let password_hash = app.passwords.hash(app.world.as_ref(), password).await?;
     let realm = realm_of(secret).ok_or_else(gone)?;
     let mut tx = Door::at(app, realm).change(realm.root()).await?;

@@ -6,10 +6,11 @@
 
 use crate::authority::{App, Change, Cx, Door, Origin, actor_of};
 use crate::failure::{Failure, Kind};
+use crate::passwords::Lane;
 use crate::people::realm_of;
 pub use crate::throttle::Client;
-use crate::throttle::Tries;
-use crate::{factors, idps, secrets};
+use crate::throttle::Try;
+use crate::{factors, idps, secrets, security};
 use access::tree::MfaPolicy;
 use access::{Action, Context};
 use base::{RealmId, SessionId, UserId};
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use store::attempts::{self, Attempt};
 use store::sessions::{self, Session};
+use store::sign_in_trouble::Kind as Trouble;
 use store::users::{self, User};
 use store::{across, factors as stored_factors};
 
@@ -107,28 +109,69 @@ pub async fn sign_in_with(
     }
 }
 
-/// Whose password this is. Tries are counted for the address and for the client.
+/// Whose password this is. A try is counted before it is looked at.
 pub(crate) async fn check_password(
     app: &Arc<App>,
     email: &str,
     password: &str,
     client: &Client,
 ) -> Result<(RealmId, User), Failure> {
-    let tries = Tries::of(&users::email_key(email), client);
-    app.wrong_passwords.check(&tries, app.now_us())?;
-    let mut candidates = across::users_by_email(&app.store, email).await?;
-    candidates.retain(|(_, user)| user.state == "active" && user.kind == "human");
-    if candidates.is_empty() {
-        // The same work as for a known address, so that time tells nothing.
-        app.passwords.verify(password, "").await?;
-    }
-    for (realm, user) in candidates {
-        if app.passwords.verify(password, &user.password_hash).await? {
-            return Ok((realm, user));
+    let mut meant = across::users_by_email(&app.store, email).await?;
+    meant.retain(|(_, user)| user.state == "active" && user.kind == "human");
+    match compare(app, &meant, (email, password), client).await? {
+        Some(found) => Ok(found),
+        None => {
+            security::failed(app, &meant, client, Trouble::Password).await;
+            Err(wrong())
         }
     }
-    app.wrong_passwords.note(&tries, app.now_us());
-    Err(wrong())
+}
+
+/// The account among those meant whose password this is. An address that nobody has costs the same work.
+pub(crate) async fn compare(
+    app: &Arc<App>,
+    meant: &[(RealmId, User)],
+    (email, password): (&str, &str),
+    client: &Client,
+) -> Result<Option<(RealmId, User)>, Failure> {
+    let is_known = security::is_known(app, meant, client).await?;
+    let lane = if is_known { Lane::Known } else { Lane::Strange(client.source()) };
+    let pass = match app.throttle.admit(Try::password(email, client, is_known), app.now_us()) {
+        Ok(pass) => pass,
+        Err(wait) => {
+            security::delayed(app, meant, client, wait).await;
+            return Err(wait.into());
+        }
+    };
+    match first_fit(app, meant, password, lane).await {
+        Ok(Some(found)) => {
+            pass.right();
+            Ok(Some(found))
+        }
+        Ok(None) => Ok(None), // It stays counted.
+        Err(failure) => {
+            pass.unused();
+            Err(failure)
+        }
+    }
+}
+
+async fn first_fit(
+    app: &Arc<App>,
+    meant: &[(RealmId, User)],
+    password: &str,
+    lane: Lane,
+) -> Result<Option<(RealmId, User)>, Failure> {
+    if meant.is_empty() {
+        // The same work as for a known address, so that time tells nothing.
+        app.passwords.verify(lane, password, "").await?;
+    }
+    for (realm, user) in meant {
+        if app.passwords.verify(lane, password, &user.password_hash).await? {
+            return Ok(Some((*realm, user.clone())));
+        }
+    }
+    Ok(None)
 }
 
 /// Goes on after a first proof: to a session, to the question for a second factor, or to a session in which
@@ -182,7 +225,12 @@ pub(crate) async fn begin_session(
     let mut tx = cx.record_sign_in(user.home_org).await?;
     sessions::insert(&mut tx, &session).await?;
     let target = user.id.to_string();
-    tx.note(user.home_org, "session.begin", &target, serde_json::json!({ "proof": proof })).await?;
+    let is_new = security::succeeded(&mut tx, &user, client).await?;
+    let mut detail = serde_json::json!({ "proof": proof });
+    if is_new {
+        detail["new_address"] = true.into();
+    }
+    tx.note(user.home_org, "session.begin", &target, detail).await?;
     if users::is_break_glass(&mut tx, user.id).await? {
         let detail = serde_json::json!({ "alarm": true, "proof": proof });
         tx.note(realm.root(), "break_glass.use", &target, detail).await?;
@@ -267,7 +315,7 @@ pub async fn finish_with_code(
     client: &Client,
 ) -> Result<(String, SignedIn), Failure> {
     let (realm, user) = take_half(app, half).await?;
-    let proof = factors::check_code(app, realm, &user, code, client).await?;
+    let proof = factors::check_code(app, (realm, &user), code, (Try::code(&user, client), client)).await?;
     forget_half(app, half).await?;
     begin_session(app, realm, user, client, ("", proof)).await
 }
@@ -283,7 +331,8 @@ pub async fn finish_with_passkey(
     client: &Client,
 ) -> Result<(String, SignedIn), Failure> {
     let (realm, user) = take_half(app, half).await?;
-    factors::check_passkey(app, realm, &user, &factors::purpose_half(half), answer, client).await?;
+    let tried = Try::Passkey(client.source());
+    factors::check_passkey(app, (realm, &user), &factors::purpose_half(half), answer, tried).await?;
     forget_half(app, half).await?;
     begin_session(app, realm, user, client, ("", "passkey")).await
 }
@@ -423,27 +472,41 @@ pub async fn prove(app: &Arc<App>, secret: &str, proof: Proof<'_>, client: &Clie
             if ways(&signed_in.cx).await?.code {
                 return Err(Failure::unreadable("code", "your second factor is asked for here, not your password"));
             }
-            check_own_password(app, user, password, client).await?;
+            check_own_password(&signed_in, password, client).await?;
             "password"
         }
-        Proof::Code(code) => factors::check_code(app, realm, user, code, client).await?,
+        Proof::Code(code) => factors::check_code(app, (realm, user), code, (session_try(&signed_in), client)).await?,
         Proof::Passkey(answer) => {
             let purpose = factors::purpose_session(&signed_in.cx, "prove");
-            factors::check_passkey(app, realm, user, &purpose, answer, client).await?;
+            factors::check_passkey(app, (realm, user), &purpose, answer, session_try(&signed_in)).await?;
             "passkey"
         }
     };
     renew(&signed_in, secret, word).await
 }
 
-async fn check_own_password(app: &Arc<App>, user: &User, password: &str, client: &Client) -> Result<(), Failure> {
-    let tries = Tries::of_user(user, client);
-    app.wrong_passwords.check(&tries, app.now_us())?;
-    if !app.passwords.verify(password, &user.password_hash).await? {
-        app.wrong_passwords.note(&tries, app.now_us());
-        return Err(Failure::unreadable("password", "is wrong"));
+async fn check_own_password(signed_in: &SignedIn, password: &str, client: &Client) -> Result<(), Failure> {
+    let (app, user) = (&signed_in.cx.app, &signed_in.user);
+    let pass = app.throttle.admit(session_try(signed_in), app.now_us())?;
+    match app.passwords.verify(Lane::Known, password, &user.password_hash).await {
+        Ok(true) => {
+            pass.right();
+            Ok(())
+        }
+        Ok(false) => {
+            security::failed(app, &[(signed_in.cx.realm, user.clone())], client, Trouble::Password).await;
+            Err(Failure::unreadable("password", "is wrong"))
+        }
+        Err(failure) => {
+            pass.unused();
+            Err(failure)
+        }
     }
-    Ok(())
+}
+
+/// What a proof of somebody who is signed in is counted for: nothing that strangers do delays it.
+pub(crate) fn session_try(signed_in: &SignedIn) -> Try {
+    Try::Session(signed_in.cx.origin.session.unwrap_or(SessionId(signed_in.user.id.0)))
 }
 
 /// Marks a session as freshly proved, under a new secret.
@@ -497,8 +560,9 @@ pub async fn change_password(
     if ways(&signed_in.cx).await?.code {
         check_fresh(&signed_in.cx)?;
     }
-    check_own_password(app, &signed_in.user, old, client).await?;
-    crate::passwords::check_new(new)?;
+    check_own_password(&signed_in, old, client).await?;
+    let user = &signed_in.user;
+    crate::passwords::check_new(new, &[&user.display_name, &user.email])?;
     let password_hash = app.passwords.hash(app.world.as_ref(), new).await?;
     let cx = &signed_in.cx;
     let mut tx = cx.change_own(Action::SelfUpdate).await?;

@@ -209,6 +209,7 @@ pub async fn finish(
     let proof = if is_two { "sso_mfa" } else { "sso" };
     if payload.session.is_none() {
         let user = admit(app, realm, &idp, &claims).await?;
+        note_let_in(app, realm, &idp, &claims.subject).await?;
         return Ok(Finished::SignIn(first_proof(app, realm, user, (proof, is_two), client).await?));
     }
     let mine = session.filter(|(signed_in, _)| signed_in.cx.origin.session == payload.session);
@@ -221,8 +222,16 @@ pub async fn finish(
     if known != Some(signed_in.user.id) || (has_factor && !is_two) {
         return Err(Failure::new(Kind::Forbidden, "this proof is not yours, or counts less than your second factor"));
     }
+    note_let_in(app, realm, &idp, &claims.subject).await?;
     let fresh = renew(signed_in, session_secret, proof).await?;
     Ok(Finished::Proved(fresh, payload.next))
+}
+
+/// Notes that the provider works: only one that let an admin in can be required.
+async fn note_let_in(app: &Arc<App>, realm: RealmId, idp: &Idp, subject: &str) -> Result<(), Failure> {
+    let mut tx = Door::at(app, realm).keep(idp.org).await?;
+    stored::touch_identity(&mut tx, idp.id, subject, app.now_us()).await?;
+    Ok(tx.commit().await?)
 }
 
 fn over() -> Failure {
@@ -332,7 +341,8 @@ async fn check_open(tx: &mut Tx, idp: &Idp) -> Result<(), Failure> {
 /// Somebody whom the provider names for the first time.
 async fn recognise(tx: &mut Change, idp: &Idp, claims: &Claims) -> Result<User, Failure> {
     let email = claims.email.as_deref().filter(|email| people::check_email(email).is_ok());
-    let spoken_for = match email.filter(|_| claims.email_verified) {
+    let is_checked = claims.email_verified.unwrap_or(idp.settings.vouches_for_domains);
+    let spoken_for = match email.filter(|_| is_checked) {
         Some(email) if speaks_for(tx, idp, email).await? => Some(email),
         _ => None,
     };
@@ -385,7 +395,7 @@ async fn with_address(
 
 fn shown_name(claims: &Claims) -> String {
     let said = claims.name.as_deref().or(claims.email.as_deref()).unwrap_or("unnamed");
-    said.chars().filter(|c| !c.is_control()).take(100).collect()
+    said.chars().filter(|c| !c.is_control() && !base::text::is_hidden(*c)).take(100).collect()
 }
 
 /// A provider takes over nobody who has something outside of its organisation, no account for emergencies, and

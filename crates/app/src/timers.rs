@@ -169,7 +169,8 @@ pub async fn tend_trees(app: &Arc<App>) -> Result<(), Failure> {
         let ended = crate::admins::watch_endings(&cx).await;
         let buried = crate::org_life::bury_due(&cx).await;
         let forgotten = crate::people::forget_names(&cx).await;
-        ended.and(buried).and(forgotten)
+        let told = crate::security::tell(&cx).await;
+        ended.and(buried).and(forgotten).and(told)
     })
     .await
 }

@@ -9,9 +9,14 @@ use crate::tokens::Token;
 use crate::users::User;
 use base::{JobId, OrgId, RealmId};
 
+/// An address is known for ninety days after a sign-in.
+pub const KNOWN_ADDRESS_US: i64 = 90 * 86_400_000_000;
+/// What went wrong at the door is shown to the account's owner for two days; after that it stands in the audit log only.
+const TROUBLE_US: i64 = 2 * 86_400_000_000;
+
 /// All realms, oldest first.
 pub async fn realms(store: &Store) -> Result<Vec<(RealmId, String)>, StoreError> {
-    let mut tx = store.begin_across().await?;
+    let mut tx = store.look_across().await?;
     let sql = across!("timers visit every realm", "select realm_id, name from realm order by created_us, realm_id");
     let found = tx.across(sql, params![], |row| Ok((row.parsed("realm_id")?, row.text("name")?))).await?;
     tx.commit().await?;
@@ -20,7 +25,7 @@ pub async fn realms(store: &Store) -> Result<Vec<(RealmId, String)>, StoreError>
 
 /// The people with this address, one for each realm that has him: sign-in does not know the realm yet.
 pub async fn users_by_email(store: &Store, email: &str) -> Result<Vec<(RealmId, User)>, StoreError> {
-    let mut tx = store.begin_across().await?;
+    let mut tx = store.look_across().await?;
     let sql = across!(
         "sign-in knows an address, not a realm",
         "select realm_id, user_id, home_org_id, email, display_name, password_hash, state, created_us, kind,
@@ -37,7 +42,7 @@ pub async fn users_by_email(store: &Store, email: &str) -> Result<Vec<(RealmId, 
 
 /// The realm and row of an access key: an S3 request names nothing but the key.
 pub async fn access_key(store: &Store, key_id: &str) -> Result<Option<(RealmId, AccessKey)>, StoreError> {
-    let mut tx = store.begin_across().await?;
+    let mut tx = store.look_across().await?;
     let sql = across!(
         "an S3 request names a key, not a realm",
         "select realm_id, key_id, org_id, user_id, name, secret_sealed, created_us, revoked_us
@@ -52,7 +57,7 @@ pub async fn access_key(store: &Store, key_id: &str) -> Result<Option<(RealmId, 
 
 /// The realm and row of an API token: a request names nothing but its text.
 pub async fn token(store: &Store, secret_hash: &str) -> Result<Option<(RealmId, Token)>, StoreError> {
-    let mut tx = store.begin_across().await?;
+    let mut tx = store.look_across().await?;
     let sql = across!(
         "an API request names a token, not a realm",
         "select realm_id, token_id, user_id, secret_hash, name, created_us, expires_us, revoked_us, kind, scope_org_id,
@@ -69,7 +74,7 @@ pub async fn token(store: &Store, secret_hash: &str) -> Result<Option<(RealmId, 
 
 /// The realm and row of a passkey: who signs in with one names nothing else.
 pub async fn passkeys(store: &Store, credential_hash: &str) -> Result<Vec<(RealmId, Factor)>, StoreError> {
-    let mut tx = store.begin_across().await?;
+    let mut tx = store.look_across().await?;
     let sql = across!(
         "a sign-in by passkey names a credential, not a realm",
         "select realm_id, factor_id, user_id, kind, name, secret_sealed, public_json, credential_hash, confirmed, counter,
@@ -87,7 +92,7 @@ pub async fn passkeys(store: &Store, credential_hash: &str) -> Result<Vec<(Realm
 
 /// The organisations that have shown that a domain is theirs, the oldest claim first.
 pub async fn domain_claims(store: &Store, domain: &str) -> Result<Vec<(RealmId, Claim)>, StoreError> {
-    let mut tx = store.begin_across().await?;
+    let mut tx = store.look_across().await?;
     let sql = across!(
         "sign-in knows an address, not a realm",
         "select realm_id, domain, org_id, challenge, verified_us, created_us
@@ -110,6 +115,13 @@ pub async fn expire(store: &Store, now_us: i64, answers_before_us: i64) -> Resul
     tx.across(attempts, params![now_us], |_| Ok(())).await?;
     let answers = across!("what has ended is swept in every realm", "delete from idempotency where created_us <= $1");
     tx.across(answers, params![answers_before_us], |_| Ok(())).await?;
+    let addresses = across!("what has ended is swept in every realm", "delete from known_address where seen_us <= $1");
+    tx.across(addresses, params![now_us - KNOWN_ADDRESS_US], |_| Ok(())).await?;
+    let troubles = across!(
+        "what has ended is swept in every realm",
+        "delete from sign_in_trouble where noted = 1 and hour_us <= $1"
+    );
+    tx.across(troubles, params![now_us - TROUBLE_US], |_| Ok(())).await?;
     tx.commit().await
 }
 

@@ -1,7 +1,7 @@
 //! The audit log: a hash chain for each realm, written in the transaction of the act.
 
 use crate::sql::{Row, StoreError, Tx, params, scoped};
-use base::OrgId;
+use base::{OrgId, UserId};
 use serde::Serialize;
 
 /// One entry of the log.
@@ -133,6 +133,19 @@ pub async fn below(
         limit,
     ];
     tx.fetch_all(sql, values, from_row).await
+}
+
+/// Entries that somebody caused or is the target of, older than `before_seq`, newest first.
+pub async fn of_person(tx: &mut Tx, user: UserId, before_seq: i64, limit: i64) -> Result<Vec<AuditEvent>, StoreError> {
+    let sql = scoped!(
+        "select seq, at_us, actor, org_id, action, target, outcome, detail_json, prev_hash, hash, form, path, reason,
+                context_json
+           from audit_event
+          where realm_id = $1 and (actor = $2 or target = $2) and seq < $3
+          order by seq desc
+          limit $4"
+    );
+    tx.fetch_all(sql, params![user, before_seq, limit], from_row).await
 }
 
 /// What to look for in the log. Empty fields fit everything.

@@ -23,6 +23,8 @@ pub struct Settings {
     pub mfa_contexts: Vec<String>,
     /// Whether those it serves may sign in with nothing else.
     pub enforced: bool,
+    /// Whether an address of a domain that was proven counts as checked where it does not say (Entra ID never says).
+    pub vouches_for_domains: bool,
 }
 
 /// An identity provider of an organisation. It serves everybody below who has none nearer by.
@@ -46,6 +48,8 @@ pub struct Idp {
     pub state: String,
     /// When it was made.
     pub created_us: i64,
+    /// Since when it is asked as it is asked now: issuer, client and secret are those of that time.
+    pub set_us: i64,
 }
 
 fn from_row(row: &Row) -> Result<Idp, StoreError> {
@@ -59,6 +63,7 @@ fn from_row(row: &Row) -> Result<Idp, StoreError> {
         settings: row.json("settings_json")?,
         state: row.text("state")?,
         created_us: row.int("created_us")?,
+        set_us: row.int("set_us")?,
     })
 }
 
@@ -66,10 +71,11 @@ fn from_row(row: &Row) -> Result<Idp, StoreError> {
 pub async fn put(tx: &mut Tx, idp: &Idp) -> Result<(), StoreError> {
     crate::watch::provider(tx, idp.id).await?;
     let sql = scoped!(
-        "insert into idp (realm_id, idp_id, org_id, name, issuer, client_id, secret_sealed, settings_json, state, created_us)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        "insert into idp (realm_id, idp_id, org_id, name, issuer, client_id, secret_sealed, settings_json, state, created_us,
+                          set_us)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          on conflict (realm_id, idp_id) do update
-            set name = $4, issuer = $5, client_id = $6, secret_sealed = $7, settings_json = $8, state = $9"
+            set name = $4, issuer = $5, client_id = $6, secret_sealed = $7, settings_json = $8, state = $9, set_us = $11"
     );
     let values = params![
         idp.id,
@@ -81,6 +87,7 @@ pub async fn put(tx: &mut Tx, idp: &Idp) -> Result<(), StoreError> {
         to_json(&idp.settings),
         idp.state.as_str(),
         idp.created_us,
+        idp.set_us,
     ];
     tx.execute(sql, values).await?;
     Ok(())
@@ -89,7 +96,7 @@ pub async fn put(tx: &mut Tx, idp: &Idp) -> Result<(), StoreError> {
 /// One provider.
 pub async fn get(tx: &mut Tx, idp: IdpId) -> Result<Idp, StoreError> {
     let sql = scoped!(
-        "select idp_id, org_id, name, issuer, client_id, secret_sealed, settings_json, state, created_us
+        "select idp_id, org_id, name, issuer, client_id, secret_sealed, settings_json, state, created_us, set_us
            from idp
           where realm_id = $1 and idp_id = $2"
     );
@@ -99,7 +106,7 @@ pub async fn get(tx: &mut Tx, idp: IdpId) -> Result<Idp, StoreError> {
 /// The provider that an organisation has itself.
 pub async fn at_org(tx: &mut Tx, org: OrgId) -> Result<Option<Idp>, StoreError> {
     let sql = scoped!(
-        "select idp_id, org_id, name, issuer, client_id, secret_sealed, settings_json, state, created_us
+        "select idp_id, org_id, name, issuer, client_id, secret_sealed, settings_json, state, created_us, set_us
            from idp
           where realm_id = $1 and org_id = $2"
     );
@@ -110,7 +117,7 @@ pub async fn at_org(tx: &mut Tx, org: OrgId) -> Result<Option<Idp>, StoreError> 
 /// those above it: whoever switched it off did not ask for another one.
 pub async fn serving(tx: &mut Tx, org: OrgId) -> Result<Option<Idp>, StoreError> {
     let sql = scoped!(
-        "select p.idp_id, p.org_id, p.name, p.issuer, p.client_id, p.secret_sealed, p.settings_json, p.state, p.created_us
+        "select p.idp_id, p.org_id, p.name, p.issuer, p.client_id, p.secret_sealed, p.settings_json, p.state, p.created_us, p.set_us
            from org_above a
            join idp p on p.realm_id = a.realm_id and p.org_id = a.ancestor_id
           where a.realm_id = $1 and a.org_id = $2
@@ -137,6 +144,23 @@ pub async fn user_of(tx: &mut Tx, idp: IdpId, subject: &str) -> Result<Option<Us
           where realm_id = $1 and idp_id = $2 and subject = $3"
     );
     tx.fetch_optional(sql, params![idp, subject], |row| row.parsed("user_id")).await
+}
+
+/// Notes that a provider let somebody in.
+pub async fn touch_identity(tx: &mut Tx, idp: IdpId, subject: &str, now_us: i64) -> Result<u64, StoreError> {
+    let sql = scoped!("update idp_identity set seen_us = $4 where realm_id = $1 and idp_id = $2 and subject = $3");
+    tx.execute(sql, params![idp, subject, now_us]).await
+}
+
+/// Whom a provider let in since an instant.
+pub async fn let_in_since(tx: &mut Tx, idp: IdpId, since_us: i64) -> Result<Vec<UserId>, StoreError> {
+    let sql = scoped!(
+        "select user_id
+           from idp_identity
+          where realm_id = $1 and idp_id = $2 and seen_us >= $3
+          order by user_id"
+    );
+    tx.fetch_all(sql, params![idp, since_us], |row| row.parsed("user_id")).await
 }
 
 /// Notes whom a provider means by a subject.
@@ -183,7 +207,7 @@ pub async fn users(tx: &mut Tx, idp: IdpId) -> Result<Vec<UserId>, StoreError> {
 pub async fn of_user(tx: &mut Tx, user: UserId) -> Result<Vec<Idp>, StoreError> {
     let sql = scoped!(
         "select distinct p.idp_id, p.org_id, p.name, p.issuer, p.client_id, p.secret_sealed, p.settings_json, p.state,
-                p.created_us
+                p.created_us, p.set_us
            from idp_identity i
            join idp p on p.realm_id = i.realm_id and p.idp_id = i.idp_id
           where i.realm_id = $1 and i.user_id = $2

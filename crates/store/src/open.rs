@@ -25,7 +25,11 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (2, include_str!("../migrations/0002_tenancy.sql")),
     (3, include_str!("../migrations/0003_indexes.sql")),
     (4, include_str!("../migrations/0004_repairs.sql")),
+    (5, include_str!("../migrations/0005_sign_in.sql")),
 ];
+
+/// Migrations after which keys are computed anew: those that bring one, or a new version of Unicode's tables.
+const REKEYED_BY: [i64; 1] = [5];
 
 /// The relational store. Cheap to clone.
 #[derive(Clone)]
@@ -150,7 +154,13 @@ impl Store {
         self.begin_as(realm, realm.to_string(), begin).await
     }
 
-    /// A transaction that may cross realms; only `crate::across` opens one.
+    /// A transaction that reads across realms; only `crate::across` opens one. On SQLite it takes no lock: whoever
+    /// floods the sign-in page keeps nobody from writing.
+    pub(crate) async fn look_across(&self) -> Result<Tx, StoreError> {
+        self.begin_as(RealmId(0), "*".to_owned(), "begin").await
+    }
+
+    /// A transaction that may change something across realms; only `crate::across` opens one.
     pub(crate) async fn begin_across(&self) -> Result<Tx, StoreError> {
         self.begin_as(RealmId(0), "*".to_owned(), self.begin_write()).await
     }
@@ -255,6 +265,9 @@ async fn migrate_with(pool: &AnyPool, engine: Engine) -> Result<(), StoreError> 
         for statement in text.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
             let statement: &'static str = statement;
             tx.execute(statement).await?;
+        }
+        if REKEYED_BY.contains(version) {
+            crate::rekey::all(&mut tx).await?;
         }
         let record = sqlx::query("insert into schema_migration (version) values ($1)").bind(*version);
         record.execute(&mut *tx).await?;

@@ -3,6 +3,7 @@
 use crate::sql::{Row, StoreError, Tx, params, scoped, to_json};
 use access::tree::{AdminMode, GatewayRule, MfaPolicy, OrgState, slug_of};
 use access::{Cost, Costs, GuardRail, Place, Product, Products, Reach};
+use base::text::skeleton;
 use base::{Currency, OrgId, RealmId, Zone};
 use billing::InvoiceKind;
 use serde::Serialize;
@@ -286,13 +287,13 @@ pub async fn has_room(tx: &mut Tx, org: OrgId, max: i64) -> Result<bool, StoreEr
     Ok(tx.fetch_one("organisation", sql, params![org], |row| row.int("children")).await? < max)
 }
 
-/// Whether a child of `parent` has this name, and whether one has this slug.
+/// Whether a child of `parent` has a name that looks like this one, and whether one has this slug.
 pub async fn sibling_has(tx: &mut Tx, parent: OrgId, name: &str, slug: &str) -> Result<(bool, bool), StoreError> {
     let sql = scoped!(
-        "select (select count(*) from org where realm_id = $1 and parent_id = $2 and name_key = $3) as names,
+        "select (select count(*) from org where realm_id = $1 and parent_id = $2 and name_skeleton = $3) as names,
                 (select count(*) from org where realm_id = $1 and parent_id = $2 and slug = $4) as slugs"
     );
-    let values = params![parent, name.trim().to_lowercase(), slug];
+    let values = params![parent, skeleton(name), slug];
     tx.fetch_one("organisation", sql, values, |row| Ok((row.int("names")? > 0, row.int("slugs")? > 0))).await
 }
 
@@ -403,7 +404,8 @@ pub async fn set_state(
 pub async fn bury(tx: &mut Tx, org: OrgId) -> Result<(), StoreError> {
     let sql = scoped!(
         "update org
-            set state = 'deleted', delete_after_us = null, name_key = name_key || '#' || org_id, slug = org_id
+            set state = 'deleted', delete_after_us = null, name_key = name_key || '#' || org_id, slug = org_id,
+                name_skeleton = org_id
           where realm_id = $1 and org_id = $2"
     );
     tx.execute(sql, params![org]).await?;
@@ -558,8 +560,8 @@ pub async fn pairs_below(tx: &mut Tx, org: OrgId) -> Result<Vec<(OrgId, OrgId)>,
 pub async fn insert(tx: &mut Tx, org: &Org) -> Result<(), StoreError> {
     let sql = scoped!(
         "insert into org (realm_id, org_id, parent_id, kind, name, name_key, address_json, currency, zone, invoice_kind,
-                          created_us, slug, state)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+                          created_us, slug, state, name_skeleton)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
     );
     let kind = if org.invoice_kind == InvoiceKind::Invoice { "invoice" } else { "statement" };
     let values = params![
@@ -575,6 +577,7 @@ pub async fn insert(tx: &mut Tx, org: &Org) -> Result<(), StoreError> {
         org.created_us,
         org.slug.as_str(),
         org.state.code(),
+        skeleton(&org.name),
     ];
     tx.execute(sql, values).await?;
     set_settings(tx, org.id, &org.settings).await?;
@@ -596,10 +599,11 @@ pub async fn insert(tx: &mut Tx, org: &Org) -> Result<(), StoreError> {
 pub async fn rename(tx: &mut Tx, org: OrgId, name: &str, address: &[String]) -> Result<(), StoreError> {
     let sql = scoped!(
         "update org
-            set name = $3, name_key = $4, address_json = $5
+            set name = $3, name_key = $4, address_json = $5, name_skeleton = $6
           where realm_id = $1 and org_id = $2"
     );
-    let touched = tx.execute(sql, params![org, name, name.trim().to_lowercase(), to_json(&address)]).await?;
+    let touched =
+        tx.execute(sql, params![org, name, name.trim().to_lowercase(), to_json(&address), skeleton(name)]).await?;
     if touched == 0 { Err(StoreError::NotFound("organisation")) } else { Ok(()) }
 }
 

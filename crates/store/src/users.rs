@@ -83,11 +83,7 @@ pub(crate) fn from_row(row: &Row) -> Result<User, StoreError> {
     })
 }
 
-/// The form in which two addresses are compared: trimmed and lower case.
-#[must_use]
-pub fn email_key(email: &str) -> String {
-    email.trim().to_lowercase()
-}
+pub use base::text::email_key;
 
 /// One user.
 pub async fn get(tx: &mut Tx, user: UserId) -> Result<User, StoreError> {
@@ -127,7 +123,9 @@ impl PeopleQuestion {
     /// Compared here, not by the engine: each has its own idea of upper and lower case.
     fn fits(&self, user: &Named) -> bool {
         let search = self.search.trim().to_lowercase();
-        user.email_key.contains(&search) || user.name.to_lowercase().contains(&search)
+        user.email_key.contains(&search)
+            || user.email.to_lowercase().contains(&search)
+            || user.name.to_lowercase().contains(&search)
     }
 
     fn limit(&self) -> usize {
@@ -139,6 +137,7 @@ impl PeopleQuestion {
 struct Named {
     id: UserId,
     name: String,
+    email: String,
     email_key: String,
 }
 
@@ -178,7 +177,7 @@ async fn page_below(tx: &mut Tx, org: OrgId, after: &str, limit: usize) -> Resul
 
 async fn named_below(tx: &mut Tx, org: OrgId) -> Result<Vec<Named>, StoreError> {
     let sql = scoped!(
-        "select u.user_id, u.display_name, u.email_key
+        "select u.user_id, u.display_name, u.email, u.email_key
            from user_account u
           where u.realm_id = $1
             and exists (select 1
@@ -187,7 +186,8 @@ async fn named_below(tx: &mut Tx, org: OrgId) -> Result<Vec<Named>, StoreError> 
                          where m.realm_id = u.realm_id and m.user_id = u.user_id and a.ancestor_id = $2)"
     );
     let read = |row: &Row| {
-        Ok(Named { id: row.parsed("user_id")?, name: row.text("display_name")?, email_key: row.text("email_key")? })
+        let (name, email) = (row.text("display_name")?, row.text("email")?);
+        Ok(Named { id: row.parsed("user_id")?, name, email, email_key: row.text("email_key")? })
     };
     let mut found = tx.fetch_all(sql, params![org], read).await?;
     // In the order in which they are compared: a database may have another one.
@@ -217,13 +217,14 @@ pub async fn count_below(tx: &mut Tx, org: OrgId, question: &PeopleQuestion) -> 
 /// is below one.
 async fn named_at(tx: &mut Tx, orgs: &BTreeSet<OrgId>) -> Result<Vec<Named>, StoreError> {
     let sql = scoped!(
-        "select u.user_id, u.display_name, u.email_key
+        "select u.user_id, u.display_name, u.email, u.email_key
            from membership m
            join user_account u on u.realm_id = m.realm_id and u.user_id = m.user_id
           where m.realm_id = $1 and m.org_id = $2"
     );
     let read = |row: &Row| {
-        Ok(Named { id: row.parsed("user_id")?, name: row.text("display_name")?, email_key: row.text("email_key")? })
+        let (name, email) = (row.text("display_name")?, row.text("email")?);
+        Ok(Named { id: row.parsed("user_id")?, name, email, email_key: row.text("email_key")? })
     };
     let mut found = Vec::new();
     for org in orgs {
@@ -292,6 +293,32 @@ pub async fn services_below(tx: &mut Tx, org: OrgId) -> Result<Vec<User>, StoreE
     tx.fetch_all(sql, params![org], from_row).await
 }
 
+/// People who belong to no organisation any more and are not shut, by address: one page of them.
+pub async fn adrift(tx: &mut Tx, after: &str, limit: i64) -> Result<Vec<User>, StoreError> {
+    let sql = scoped!(
+        "select u.user_id, u.home_org_id, u.email, u.display_name, u.password_hash, u.state, u.created_us, u.kind,
+                u.description
+           from user_account u
+          where u.realm_id = $1 and u.kind = 'human' and u.state <> 'deprovisioned' and u.email_key > $2
+            and not exists (select 1 from membership m where m.realm_id = u.realm_id and m.user_id = u.user_id)
+          order by u.email_key
+          limit $3"
+    );
+    tx.fetch_all(sql, params![after, limit], from_row).await
+}
+
+/// Replaces what names a person by their id, at once: somebody asked for it.
+pub async fn pseudonymise(tx: &mut Tx, user: UserId) -> Result<u64, StoreError> {
+    crate::known_addresses::forget(tx, user).await?;
+    crate::sign_in_trouble::forget(tx, user).await?;
+    let sql = scoped!(
+        "update user_account
+            set email = '', email_key = user_id, display_name = 'former user', description = ''
+          where realm_id = $1 and user_id = $2 and state = 'deprovisioned'"
+    );
+    tx.execute(sql, params![user]).await
+}
+
 /// Adds a user.
 pub async fn insert(tx: &mut Tx, user: &User) -> Result<(), StoreError> {
     let sql = scoped!(
@@ -350,6 +377,7 @@ pub async fn set_home(tx: &mut Tx, user: UserId, home: OrgId) -> Result<u64, Sto
 /// Shuts an account for good: nothing opens it again, and its address stays taken for a while.
 pub async fn deprovision(tx: &mut Tx, user: UserId, now_us: i64) -> Result<u64, StoreError> {
     crate::watch::user(tx, user).await?;
+    crate::known_addresses::forget(tx, user).await?;
     let sql = scoped!(
         "update user_account
             set state = 'deprovisioned', password_hash = '', deprovisioned_us = $3

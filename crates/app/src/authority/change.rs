@@ -76,6 +76,18 @@ impl Change {
         append(&self.doer, &mut self.tx, act).await
     }
 
+    /// Writes an entry about what was refused.
+    pub(crate) async fn note_denied(
+        &mut self,
+        org: OrgId,
+        (action, target): (&str, &str),
+        reason: &str,
+        detail: serde_json::Value,
+    ) -> Result<(), Failure> {
+        let act = Act { org, action, target, outcome: "deny", reason: reason.to_owned(), detail };
+        append(&self.doer, &mut self.tx, act).await
+    }
+
     /// Signing keys derived from this access key are forgotten with the commit.
     pub(crate) fn forget_key(&mut self, key_id: &str) {
         self.forget.push(key_id.to_owned());

@@ -28,7 +28,7 @@ pub(super) enum Account {
 /// Whether the organisation has proved that the domain of an address is its own.
 pub(super) async fn claims(tx: &mut Tx, org: OrgId, email: &str) -> Result<bool, Failure> {
     let Some((_, domain)) = email.rsplit_once('@') else { return Ok(false) };
-    let claim = domains::get(tx, &domain.trim().to_lowercase()).await?;
+    let claim = domains::get(tx, &base::text::domain_key(domain)).await?;
     Ok(claim.is_some_and(|claim| claim.org == org && claim.verified_us.is_some()))
 }
 

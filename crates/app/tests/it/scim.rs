@@ -267,6 +267,7 @@ async fn know_by_provider(bench: &Bench, org: OrgId, user: UserId) {
         settings: store::idps::Settings::default(),
         state: "active".into(),
         created_us: 1,
+        set_us: 0,
     };
     store::idps::put(&mut tx, &idp).await.unwrap();
     store::idps::add_identity(&mut tx, idp.id, "sub", user, 1).await.unwrap();

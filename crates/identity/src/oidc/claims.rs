@@ -31,8 +31,9 @@ pub struct Claims {
     pub subject: String,
     /// Address.
     pub email: Option<String>,
-    /// Whether the provider has checked the address. Only `true` counts, and the text "true" that some send.
-    pub email_verified: bool,
+    /// Whether the provider has checked the address, where it says so: `true`, or the text "true" that some send. Entra
+    /// ID never does.
+    pub email_verified: Option<bool>,
     /// Name to show.
     pub name: Option<String>,
     /// Groups.
@@ -83,9 +84,10 @@ impl Claims {
             subject,
             email: text(claims, "email")?,
             email_verified: match claims.get("email_verified") {
-                Some(Value::Bool(verified)) => *verified,
-                Some(Value::String(text)) => text == "true",
-                _ => false,
+                None => None,
+                Some(Value::Bool(verified)) => Some(*verified),
+                Some(Value::String(text)) => Some(text == "true"),
+                Some(_) => Some(false),
             },
             name: text(claims, "name")?,
             groups: groups_claim.map_or(Ok(Groups::Absent), |name| groups(claims, name))?,

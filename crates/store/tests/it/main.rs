@@ -79,6 +79,8 @@ macro_rules! on_both_engines {
     };
 }
 
+mod door;
+
 on_both_engines!(
     tree_questions,
     names_are_unique_among_siblings,
@@ -457,6 +459,7 @@ async fn a_provider_knows_its_own_people(bench: Bench) {
         settings: idps::Settings { groups_claim: "groups".into(), ..idps::Settings::default() },
         state: "active".into(),
         created_us: 1,
+        set_us: 0,
     };
     let claim = domains::Claim {
         domain: "example.com".into(),

@@ -41,8 +41,10 @@ pub(super) struct Provider {
     pub(super) trusted_for_mfa: bool,
     /// Values of `acr` that mean two factors.
     pub(super) mfa_contexts: Vec<String>,
-    /// Whether those it serves may sign in with nothing else.
+    /// Whether those it serves may sign in with nothing else. It can be set once an admin has signed in by the provider.
     pub(super) enforced: bool,
+    /// Whether an address of a proven domain counts as verified where the provider does not say.
+    pub(super) vouches_for_domains: bool,
 }
 
 impl From<Idp> for Provider {
@@ -62,6 +64,7 @@ impl From<Idp> for Provider {
             trusted_for_mfa: idp.settings.trusted_for_mfa,
             mfa_contexts: idp.settings.mfa_contexts,
             enforced: idp.settings.enforced,
+            vouches_for_domains: idp.settings.vouches_for_domains,
         }
     }
 }
@@ -95,6 +98,8 @@ pub(super) struct NewProvider {
     mfa_contexts: Vec<String>,
     #[serde(default)]
     enforced: bool,
+    #[serde(default)]
+    vouches_for_domains: bool,
 }
 
 fn yes() -> bool {
@@ -118,6 +123,7 @@ impl NewProvider {
             trusted_for_mfa: self.trusted_for_mfa,
             mfa_contexts: self.mfa_contexts,
             enforced: self.enforced,
+            vouches_for_domains: self.vouches_for_domains,
         };
         Ok(NewIdp {
             name: self.name,

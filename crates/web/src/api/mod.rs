@@ -146,6 +146,7 @@ routes! {
     POST "/v1/orgs/{org}/scim-tokens" scim_tokens::create_scim_token,
     GET "/v1/orgs/{org}/tokens" tenancy::list_org_tokens,
     DELETE "/v1/orgs/{org}/tokens/{token}" tenancy::revoke_org_token,
+    GET "/v1/me/security" tenancy::my_security,
     GET "/v1/me/sessions" tenancy::list_sessions,
     DELETE "/v1/me/sessions/{session}" tenancy::end_session,
     GET "/v1/orgs/{org}/cloud-links" tenancy::list_links,

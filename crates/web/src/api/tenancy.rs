@@ -637,6 +637,16 @@ pub(super) async fn list_sessions(Caller(me): Caller) -> Answer<Value> {
     list(found.iter().map(row).collect::<Vec<_>>())
 }
 
+/// Says what happened to one's own account: failed tries of the last two days, sign-ins and changes, newest first.
+#[utoipa::path(get, path = "/v1/me/security", responses((status = 200, body = Value)))]
+pub(super) async fn my_security(Caller(me): Caller) -> Answer<Value> {
+    let mine = app::security::mine(&me.cx, 0).await?;
+    // Never the whole entry: its path and detail can name organisations that this person may not know.
+    let event = |event: &app::rows::AuditEvent| json!({ "at_us": event.at_us, "action": event.action, "outcome": event.outcome, "reason": event.reason });
+    let events: Vec<Value> = mine.events.iter().map(event).collect();
+    Ok(Json(json!({ "failed_tries": mine.troubles, "events": events })))
+}
+
 /// Ends one of one's own console sessions.
 #[utoipa::path(delete, path = "/v1/me/sessions/{session}", responses((status = 204)))]
 pub(super) async fn end_session(Path(session): Path<String>, change: Change) -> Result<Response, Refused> {

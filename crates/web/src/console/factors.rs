@@ -2,7 +2,7 @@
 
 use super::frame::{Answer, Page, Says, go, instant, mendable, own_url, parse, show, show_with};
 use super::sign_in::cookie;
-use crate::auth::{From, Visitor, session_secret};
+use crate::auth::{Visitor, session_secret};
 use crate::{WantsScript, Web};
 use access::tree::MfaPolicy;
 use app::factors::{self, Added, Ceremony, PasskeyAnswer, TotpSetUp};
@@ -116,14 +116,13 @@ struct ConfirmForm {
 async fn confirm_totp(
     State(web): State<Web>,
     visitor: Visitor,
-    From(client): From,
     headers: HeaderMap,
     Form(form): Form<ConfirmForm>,
 ) -> Answer {
     visitor.check_csrf(&form.csrf)?;
     let factor: FactorId = parse(&form.factor, "authenticator app")?;
     let secret = session_secret(&headers, web.https).unwrap_or_default();
-    match factors::confirm_totp(&visitor.0, &secret, factor, &form.code, &client).await {
+    match factors::confirm_totp(&visitor.0, &secret, factor, &form.code).await {
         Ok(added) => receipt(&web, &visitor, added).await,
         Err(failure) => {
             let (status, says) = mendable(failure)?;

@@ -107,6 +107,7 @@ fn facts_of(idp: Idp) -> ProviderFacts {
     let settings = &idp.settings;
     let said = [
         (settings.enforced, "People it serves sign in with it only, but for accounts for emergencies."),
+        (settings.vouches_for_domains, "Addresses of proven domains count as verified where it does not say."),
         (settings.trusted_for_mfa, "Its word counts as a second factor."),
         (!settings.groups_claim.is_empty(), "It brings people into groups."),
         (settings.authoritative, "Groups that came by sign-in go when it no longer names them."),

@@ -64,6 +64,7 @@ struct Entry {
     authoritative: bool,
     trusted_for_mfa: bool,
     enforced: bool,
+    vouches_for_domains: bool,
     active: bool,
 }
 
@@ -86,6 +87,7 @@ impl Entry {
             authoritative: settings.authoritative,
             trusted_for_mfa: settings.trusted_for_mfa,
             enforced: settings.enforced,
+            vouches_for_domains: settings.vouches_for_domains,
             active: idp.state == "active",
         }
     }
@@ -103,6 +105,7 @@ impl Entry {
             authoritative: fields.has("authoritative"),
             trusted_for_mfa: fields.has("trusted_for_mfa"),
             enforced: fields.has("enforced"),
+            vouches_for_domains: fields.has("vouches_for_domains"),
             active: fields.has("active"),
         }
     }
@@ -122,6 +125,7 @@ impl Entry {
             trusted_for_mfa: self.trusted_for_mfa,
             mfa_contexts: self.mfa_contexts.split_whitespace().map(str::to_owned).collect(),
             enforced: self.enforced,
+            vouches_for_domains: self.vouches_for_domains,
         };
         Ok(NewIdp {
             name: self.name.clone(),

@@ -24,6 +24,7 @@ mod identity_provider;
 mod keys;
 mod line;
 mod me;
+mod me_security;
 mod me_sessions;
 mod me_tokens;
 mod moving;
@@ -95,5 +96,6 @@ pub fn router() -> Router<Web> {
         .merge(audit::router())
         .merge(me::router())
         .merge(me_tokens::router())
+        .merge(me_security::router())
         .merge(me_sessions::router())
 }

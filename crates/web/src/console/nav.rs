@@ -106,8 +106,13 @@ pub(super) async fn tabs(cx: &Cx, org: OrgId, list: &[Tab], current: &str) -> Ve
 
 /// The row of tabs of one's own pages.
 pub(super) fn own_tabs(current: &str) -> Vec<NavItem> {
-    let pages =
-        [("/me", "My page"), ("/me/tokens", "API tokens"), ("/me/sessions", "Sessions"), ("/me/password", "Password")];
+    let pages = [
+        ("/me", "My page"),
+        ("/me/tokens", "API tokens"),
+        ("/me/sessions", "Sessions"),
+        ("/me/security", "Security"),
+        ("/me/password", "Password"),
+    ];
     let item = |(href, label): (&str, &'static str)| NavItem { current: href == current, href: href.to_owned(), label };
     let factors = NavItem { href: "/me/factors".to_owned(), label: "Second factors", current: false };
     pages.map(item).into_iter().chain([factors]).collect()

@@ -292,8 +292,8 @@ fn join_page(status: StatusCode, says: Says, form: JoinForm) -> Answer {
     show_with(status, &JoinPage { page, says, secret: form.secret, name: form.name })
 }
 
-async fn join(State(web): State<Web>, Form(form): Form<JoinForm>) -> Answer {
-    let joiner = people::Joiner { email: None, name: &form.name, password: &form.password };
+async fn join(State(web): State<Web>, From(client): From, Form(form): Form<JoinForm>) -> Answer {
+    let joiner = people::Joiner { email: None, name: &form.name, password: &form.password, client };
     match people::accept(&web.app, &form.secret, joiner).await {
         Ok(_) => go("/sign-in?joined=1"),
         Err(failure) => {

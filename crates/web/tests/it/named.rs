@@ -50,7 +50,7 @@ currency days description detach dimensions document domain done draft drop emai
 folder format from gateway granted groups_claim issue issuer kind level meter mfa_contexts mfa_policy month more \
 more_than name new next not_after not_before old outcome password prefix product products propagate provider q reach \
 real_bucket region revoke_tokens save secret secret_key seen since slug sort state style suspended sure token_days token_days_max \
-trusted_for_mfa turn unit until username version view visible_costs with_products without_final_invoice zone";
+trusted_for_mfa turn unit until username version view visible_costs vouches_for_domains with_products without_final_invoice zone";
 
 /// Named things that this walk does not try, and why.
 const ELSEWHERE: [(&str, &str); 6] = [
