@@ -24,7 +24,7 @@ class Stage:
             self.direct.create_bucket(Bucket=bucket)
         self.house = harness.Meterhouse(self.parts).serve()
         self.house.sign_in()
-        first = self.house.link(self.weed_url, "first")
+        first = self.first = self.house.link(self.weed_url, "first")
         second = self.house.link(self.weed_url, "second")
         self.customer = self.house.child(self.house.root, "Customer", "customer")
         self.orgs = {}
@@ -387,6 +387,53 @@ def test_the_sweep_finds_what_went_past_the_gateway(stage):
     assert drift["added"] == 1 and drift["bytes"] == 777, drift
     again = stage.house.api("POST", f"/v1/s3-accounts/{second}/sweep", {})
     assert again["added"] == 0 and again["bytes"] == 0, again
+
+
+def test_no_answer_holds_a_byte_of_a_hidden_prefix(stage):
+    """SeaweedFS leaves out empty segments and groups by any delimiter: `?prefix=/&delimiter=m` showed what lies above."""
+    org = stage.house.child(stage.customer, "hidden", "department")
+    stage.house.map(org, "hidden-data", stage.first, "real-one", "zqxj/vwk/")
+    s3 = boto(stage.house.s3_url, stage.house.key(org))
+    keys = ["m/1", "m/2", "a/b/c", "t.e", "n"]
+    for key in keys:
+        s3.put_object(Bucket="hidden-data", Key=key, Body=b"x")
+    asked = 0
+    for prefix in ("", "/", "//", "a/", "a//", "m", "/m", "/z", "z", ".", "%", "zqxj/", "/zqxj/"):
+        for delimiter in ("", "/", "m", "z", "q", "x", "j", ".", "//", "k/"):
+            for lister in (s3.list_objects, s3.list_objects_v2, s3.list_object_versions, s3.list_multipart_uploads):
+                question = {"Bucket": "hidden-data", "Prefix": prefix, **({"Delimiter": delimiter} if delimiter else {})}
+                try:
+                    answer = lister(**question)
+                except ClientError as error:
+                    assert error.response["Error"]["Code"] in ("NotImplemented", "InvalidArgument"), (question, error)
+                    answer = {"Said": error.response["Error"].get("Message", "")}
+                asked += 1
+                answer.pop("ResponseMetadata", None)
+                for name in ("Prefix", "Delimiter", "EncodingType"):
+                    answer.pop(name, None)  # What was asked comes back.
+                shown = str(answer)
+                for part in ("zq", "qx", "xj", "vw", "wk"):
+                    assert part not in shown, (question, shown)
+                if lister in (s3.list_objects, s3.list_objects_v2) and "Said" not in answer:
+                    groups = {row["Prefix"] for row in answer.get("CommonPrefixes", [])}
+                    wanted, grouped = set(), set()
+                    for key in keys:
+                        at = key.find(delimiter, len(prefix)) if delimiter else -1
+                        if key.startswith(prefix):
+                            (grouped.add(key[: at + len(delimiter)]) if at >= 0 else wanted.add(key))
+                    assert set(keys_of(answer)) == wanted and groups == grouped, (question, shown)
+    print(f"        {asked} questions")
+
+
+def test_overlapping_rows_want_a_yes(stage):
+    org = stage.house.child(stage.customer, "over", "department")
+    row = {"bucket": "over-data", "account": stage.first, "real_bucket": "real-one", "prefix": "tenants/"}
+    told = stage.house.api("POST", f"/v1/orgs/{org}/buckets", row, status=409)
+    assert told["code"] == "mapping_overlap" and "tenants/aws/" in told["detail"], told
+    made = stage.house.api("POST", f"/v1/orgs/{org}/buckets", {**row, "overlap": True})
+    stage.house.api("DELETE", f"/v1/orgs/{org}/buckets/{made['id']}?charge=stop")
+    former = stage.house.api("GET", f"/v1/orgs/{org}/former-buckets")["data"]
+    assert [(one["bucket"], one["charge"]) for one in former] == [("over-data", "stop")], former
 
 
 def test_a_broken_account_is_a_503_and_a_clear_word(stage):

@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use store::across::Claimed;
-use store::jobs::{self, Job};
+use store::jobs;
 use store::{accounts, across};
 use tokio::task::JoinSet;
 
@@ -190,14 +190,8 @@ async fn queue_sweeps_of(cx: &SystemCx) -> Result<(), Failure> {
     }
     let mut tx = cx.keep(realm.root()).await?;
     for account in linked {
-        let job = Job {
-            id: JobId(cx.app().fresh()),
-            org: account.org,
-            kind: "sweep_account".to_owned(),
-            unique_key: format!("sweep/{}", account.id),
-            payload_json: serde_json::json!({ "account": account.id }).to_string(),
-            due_us: cx.now_us() + DAY_US,
-        };
+        let id = JobId(cx.app().fresh());
+        let job = crate::sweep::job_of(id, (account.id, account.org), cx.now_us() + DAY_US);
         jobs::enqueue(&mut tx, &job).await?;
     }
     Ok(tx.commit().await?)
@@ -273,7 +267,7 @@ async fn do_job(app: &Arc<App>, job: &Claimed) -> Result<(), Failure> {
     let cx = SystemCx::of_job(app, job);
     let payload: serde_json::Value = serde_json::from_str(&job.payload_json)?;
     match (job.kind.as_str(), payload["account"].as_str().and_then(|text| text.parse().ok())) {
-        ("sweep_account", Some(account)) => crate::sources::sweep_by_job(&cx, account).await.map(drop),
+        ("sweep_account", Some(account)) => crate::sweep::sweep_by_job(&cx, account).await.map(drop),
         (kind, _) => Err(Failure::new(Kind::Internal, format!("no worker knows {kind}"))),
     }
 }

@@ -7,9 +7,10 @@ use crate::forward::{SmallRequest, read_answer, upstream_headers};
 use crate::gateway::{Fault, Gateway};
 use crate::inbound::Inbound;
 use crate::meter::Meter;
-use crate::objects::{PUT_BYTES_MAX, part_change, part_of, put_change};
+use crate::objects::{PUT_BYTES_MAX, part_of};
 use crate::port::{Port, VirtualBucket};
 use crate::route::{self, Place};
+use crate::stored::{Stored, class_of, object_hash, part_change, put_change, version_of};
 use crate::upstream_errors::{Blame, blame, by_status};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
@@ -81,13 +82,21 @@ impl<P: Port> Gateway<P> {
     ) -> Result<Reply, Fault> {
         let part = part_of(inbound)?;
         let copy = copy_of(inbound, buckets, destination)?;
+        let running = self.races.begin(part.is_none().then(|| object_hash(destination)));
         if copy.source.mapping.account != destination.mapping.account {
             let (reply, size_bytes) = self.copy_across(inbound, &copy, meter).await?;
             if reply.error_code.is_empty() && reply.status.is_success() {
-                meter.change(match &part {
-                    Some((upload_id, part)) => part_change(&destination.mapping, upload_id, *part, size_bytes),
-                    None => put_change(destination, size_bytes),
-                });
+                match &part {
+                    Some((upload_id, part)) => {
+                        meter.change(part_change(&destination.mapping, upload_id, *part, size_bytes));
+                    }
+                    None => {
+                        let version = version_of(&reply.headers);
+                        let own =
+                            put_change(destination, version, Stored { size_bytes, class: class_of(&inbound.headers) });
+                        self.settle(destination, &running, version, Some(own), meter).await;
+                    }
+                }
             }
             return Ok(reply);
         }
@@ -96,12 +105,15 @@ impl<P: Port> Gateway<P> {
             return Ok(reply);
         }
         let Some((upload_id, part)) = part else {
-            self.note_put(destination, meter).await;
+            self.note_put(destination, &running, version_of(&reply.headers), meter).await;
             return Ok(reply);
         };
         let size = match inbound.header("x-amz-copy-source-range").and_then(range_size) {
             Some(size) => Some(size),
-            None => self.size_of(&copy.source, copy.version.as_deref(), meter).await,
+            None => {
+                let version = copy.version.as_deref().unwrap_or_default();
+                self.stored(&copy.source, version, meter).await.map(|stored| stored.size_bytes)
+            }
         };
         if let Some(size_bytes) = size {
             meter.change(part_change(&destination.mapping, &upload_id, part, size_bytes));

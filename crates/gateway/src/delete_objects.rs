@@ -6,9 +6,9 @@ use crate::forward::{SmallRequest, read_answer, safe_message, upstream_headers};
 use crate::gateway::{Fault, Gateway};
 use crate::inbound::Inbound;
 use crate::meter::Meter;
-use crate::objects::delete_change;
 use crate::port::{Mapping, Port, VirtualBucket};
 use crate::route::{self, Place};
+use crate::stored::{delete_change, object_hash};
 use crate::upstream_errors::{Blame, blame};
 use base::MappingId;
 use bytes::Bytes;
@@ -160,6 +160,13 @@ impl<P: Port> Gateway<P> {
             headers: batch_headers(inbound, &body),
             body,
         };
+        // Those that name a version are objects of their own, which nobody else writes.
+        let unnamed = batch.objects.iter().filter(|object| object.text_of("VersionId").is_empty());
+        let places: BTreeMap<String, Place> = unnamed
+            .map(|object| place_of(batch, object.text_of("Key")))
+            .map(|place| (object_hash(&place), place))
+            .collect();
+        let running = self.races.begin(places.keys().cloned());
         let response = match self.send_small(&batch.mapping, request, meter).await {
             Ok(response) => response,
             Err(_) => return Ok(all_failed(batch, &S3Error::service_unavailable())),
@@ -170,7 +177,7 @@ impl<P: Port> Gateway<P> {
         let Some(root) = root else {
             return Ok(all_failed(batch, &whole_failure(inbound, batch, status.as_u16(), &document)));
         };
-        let mut rows = Vec::new();
+        let (mut rows, mut freed) = (Vec::new(), Vec::new());
         for mut row in root.children {
             let real_key = row.text_of("Key").to_owned();
             let Some(rest) = real_key.strip_prefix(&batch.mapping.prefix) else {
@@ -181,11 +188,14 @@ impl<P: Port> Gateway<P> {
             for child in row.children.iter_mut().filter(|child| child.name == "Message") {
                 child.text = safe_message(&child.text, &batch.mapping, "The object could not be deleted.");
             }
-            if row.name == "Deleted" && row.text_of("VersionId").is_empty() && row.text_of("DeleteMarker") != "true" {
-                meter.change(delete_change(&place_of(batch, &real_key)));
+            if row.name == "Deleted" {
+                let (asked, told) = (row.text_of("VersionId"), row.text_of("DeleteMarkerVersionId"));
+                let is_marker = row.text_of("DeleteMarker") == "true";
+                freed.extend(delete_change(&place_of(batch, &real_key), asked, is_marker, told));
             }
             rows.push(row);
         }
+        self.settle_all(&places, &running, freed, meter).await;
         Ok(rows)
     }
 }

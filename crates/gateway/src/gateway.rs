@@ -4,6 +4,7 @@ use crate::answer::{self, Reply};
 use crate::inbound::{self, Inbound, Target};
 use crate::meter::{CLIENT_GONE, Meter, MeteredBody};
 use crate::port::{Port, PortError, VirtualBucket};
+use crate::races::Races;
 use crate::recorder::Recorder;
 use crate::settings::Settings;
 use base::{RequestId, World};
@@ -11,7 +12,7 @@ use http::{Method, Request, Response, request};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use s3::sigv4::{self, DUMMY_SECRET, Policy, SigningKeyCache, WireRequest};
-use s3::{Body, Client, ClientError, Operation, S3Error, names};
+use s3::{Body, Client, ClientError, Operation, Query, S3Error, names};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -55,6 +56,8 @@ pub struct Gateway<P> {
     policy_received_host: Arc<Policy>,
     keys: Arc<SigningKeyCache>,
     unauthenticated: Arc<AtomicU64>,
+    /// Writes on their way, of all threads.
+    pub(crate) races: Arc<Races>,
 }
 
 impl<P: Port> Gateway<P> {
@@ -71,6 +74,7 @@ impl<P: Port> Gateway<P> {
             policy: Arc::new(policy),
             keys: Arc::default(),
             unauthenticated: Arc::default(),
+            races: Arc::default(),
         }
     }
 
@@ -87,6 +91,7 @@ impl<P: Port> Gateway<P> {
             policy_received_host: Arc::clone(&self.policy_received_host),
             keys: Arc::clone(&self.keys),
             unauthenticated: Arc::clone(&self.unauthenticated),
+            races: Arc::clone(&self.races),
         })
     }
 
@@ -142,7 +147,7 @@ impl<P: Port> Gateway<P> {
         host: &str,
         target: Target,
     ) -> Result<Inbound, S3Error> {
-        if is_form_upload(&head, &target) {
+        if is_form_upload(&head, &target) && !is_signed(&head) {
             return Err(S3Error::not_implemented()
                 .saying("Uploads by HTML form (POST policy) are not supported yet; use PUT or a presigned link."));
         }
@@ -162,10 +167,15 @@ impl<P: Port> Gateway<P> {
             return Err(S3Error::invalid_access_key_id().with("AWSAccessKeyId", claim.access_key_id));
         };
         let verified = verified?;
-        let (query, headers) = inbound::effective(head.uri.query().unwrap_or(""), head.headers)?;
+        // Whoever signed it is known: what is wrong with it is answered after it was taken down.
+        let raw_query = head.uri.query().unwrap_or("");
+        let (query, headers, refusal) = match inbound::effective(raw_query, head.headers.clone()) {
+            Ok((query, headers)) => (query, headers, None),
+            Err(error) => (Query::parse(raw_query), head.headers, Some(error)),
+        };
         let operation =
             Operation::classify(&head.method, !target.bucket.is_empty(), !target.raw_key.is_empty(), &query, &headers);
-        let inbound = Inbound {
+        let mut inbound = Inbound {
             request_id,
             started_us,
             method: head.method,
@@ -176,8 +186,11 @@ impl<P: Port> Gateway<P> {
             caller,
             verified,
             public_url: inbound::public_url(&self.settings, host),
+            refusal,
         };
-        crate::forward::check_headers(&inbound)?;
+        if inbound.refusal.is_none() {
+            inbound.refusal = crate::forward::check_headers(&inbound).err();
+        }
         Ok(inbound)
     }
 
@@ -204,6 +217,9 @@ impl<P: Port> Gateway<P> {
     }
 
     async fn process(&self, inbound: &Inbound, body: Incoming, meter: &mut Meter<P>) -> Result<Reply, Fault> {
+        if let Some(error) = &inbound.refusal {
+            return Err(error.clone().into());
+        }
         inbound.check_expected_owner()?;
         let buckets = self.port.buckets(&inbound.caller).await?;
         if inbound.target.bucket.is_empty() {
@@ -238,6 +254,11 @@ fn create_bucket(inbound: &Inbound, found: Option<&VirtualBucket>) -> S3Error {
 fn host_of(head: &request::Parts) -> String {
     let header = head.headers.get(http::header::HOST).and_then(|value| value.to_str().ok());
     header.or_else(|| head.uri.authority().map(http::uri::Authority::as_str)).unwrap_or("").to_owned()
+}
+
+fn is_signed(head: &request::Parts) -> bool {
+    let query = Query::parse(head.uri.query().unwrap_or(""));
+    head.headers.contains_key(http::header::AUTHORIZATION) || query.has("X-Amz-Signature")
 }
 
 fn is_form_upload(head: &request::Parts, target: &Target) -> bool {

@@ -118,6 +118,8 @@ pub(crate) struct Inbound {
     pub verified: Verified,
     /// `http://host` as clients reach the gateway.
     pub public_url: String,
+    /// What is wrong with it, found after its sender was known.
+    pub refusal: Option<S3Error>,
 }
 
 impl Inbound {

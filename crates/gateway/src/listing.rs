@@ -5,6 +5,7 @@
 //! folder. Keys of an outer mapping below a mapped folder are shadowed, because their segment is owned
 //! by the folder.
 
+use crate::lists::has_empty_segment;
 use crate::port::VirtualBucket;
 use crate::route;
 use s3::{ListPage, ListedObject};
@@ -172,11 +173,13 @@ impl Segment {
             return Ask::Group(group);
         }
         let inner = walk.prefix.strip_prefix(folder);
+        // A store groups what S3 groups only by its own delimiter, and not below an empty segment.
+        let groups = inner.is_some() && walk.delimiter == "/" && !has_empty_segment(walk.prefix.as_bytes());
         let after = [self.position_of_start(folder), position_after(&walk.position)].into_iter().flatten().max();
         let start_after = after.as_deref().and_then(|after| after.strip_prefix(folder)).filter(|rest| !rest.is_empty());
         Ask::List {
             prefix: format!("{}{}", mapping.prefix, inner.unwrap_or("")),
-            delimiter: if inner.is_some() { walk.delimiter.clone() } else { String::new() },
+            delimiter: if groups { walk.delimiter.clone() } else { String::new() },
             start_after: start_after.map(|rest| format!("{}{rest}", mapping.prefix)).unwrap_or_default(),
         }
     }

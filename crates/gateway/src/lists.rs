@@ -32,6 +32,19 @@ pub(crate) fn bad_token() -> S3Error {
         .with("ArgumentName", "continuation-token")
 }
 
+/// Whether a store may take the keys apart in another way than S3 does, and show more of a hidden prefix than was asked
+/// for: an empty segment, which SeaweedFS leaves out, or a delimiter that is not its own.
+pub(crate) fn needs_own_grouping(query: &Query) -> bool {
+    let prefix = query.bytes("prefix").unwrap_or_default();
+    let delimiter = query.bytes("delimiter").unwrap_or_default();
+    has_empty_segment(prefix) || !(delimiter.is_empty() || delimiter == b"/")
+}
+
+/// Whether a prefix begins with a slash or has two in a row.
+pub(crate) fn has_empty_segment(prefix: &[u8]) -> bool {
+    prefix.starts_with(b"/") || prefix.windows(2).any(|pair| pair == b"//")
+}
+
 /// What a list may be asked. Anything else could be a sub-resource that this gateway does not know.
 const LIST_PARAMETERS: [&str; 16] = [
     "list-type",
@@ -96,8 +109,10 @@ impl<P: Port> Gateway<P> {
     ) -> Result<Reply, Fault> {
         check_positions(&inbound.query)?;
         match route::single(bucket) {
-            Some(mapping) => self.list_one_mapping(inbound, mapping, meter).await,
-            None => self.list_folders(inbound, bucket, meter).await,
+            Some(mapping) if mapping.prefix.is_empty() || !needs_own_grouping(&inbound.query) => {
+                self.list_one_mapping(inbound, mapping, meter).await
+            }
+            _ => self.list_folders(inbound, bucket, meter).await,
         }
     }
 
@@ -115,6 +130,10 @@ impl<P: Port> Gateway<P> {
                 "This bucket has mapped folders: versions and uploads are listed with a prefix inside one of them.",
             )
         })?;
+        if !mapping.prefix.is_empty() && needs_own_grouping(&inbound.query) {
+            let text = "Versions and uploads of this bucket are listed with the delimiter / only, and not below an empty segment.";
+            return Err(S3Error::not_implemented().saying(text).into());
+        }
         meter.routed(mapping);
         self.list_one_mapping(inbound, mapping, meter).await
     }

@@ -33,6 +33,8 @@ pub(crate) struct Meter<P: Port> {
     gateway: Arc<Gateway<P>>,
     event: Option<S3Request>,
     started_us: i64,
+    /// When what it changed came to be, in the order of the store; when it ended, if it is none's business.
+    changed_us: Option<i64>,
     counters: Arc<Counters>,
 }
 
@@ -73,7 +75,7 @@ impl<P: Port> Meter<P> {
             changes: Vec::new(),
         };
         gateway.recorder.begun();
-        Self { gateway, event: Some(event), started_us: inbound.started_us, counters: Arc::default() }
+        Self { gateway, event: Some(event), started_us: inbound.started_us, changed_us: None, counters: Arc::default() }
     }
 
     /// The counters, to be shared with bodies.
@@ -101,6 +103,11 @@ impl<P: Port> Meter<P> {
         }
     }
 
+    /// Notes when what it changed came to be. The last of several counts.
+    pub(crate) fn stamp(&mut self, at_us: i64) {
+        self.changed_us = Some(self.changed_us.map_or(at_us, |known| known.max(at_us)));
+    }
+
     /// Notes the answer's status and code.
     pub(crate) fn answered(&mut self, status: u16, error_code: &str) {
         if let Some(event) = &mut self.event {
@@ -112,7 +119,7 @@ impl<P: Port> Meter<P> {
     fn take(&mut self, bytes_out: u64, aborted: bool) -> Option<S3Request> {
         let mut event = self.event.take()?;
         let now_us = self.gateway.world.now_us();
-        event.at_us = now_us;
+        event.at_us = self.changed_us.unwrap_or(now_us);
         event.duration_us = u64::try_from(now_us - self.started_us).unwrap_or(0);
         event.bytes_in_wire = self.counters.wire_in.load(Ordering::Relaxed);
         event.bytes_in = self.counters.object_in.load(Ordering::Relaxed);

@@ -1,20 +1,21 @@
 //! Object operations: place, pass, and note what changed in storage.
 
 use crate::answer::Reply;
-use crate::forward::{SmallRequest, upstream_headers};
+use crate::forward::upstream_headers;
 use crate::gateway::{Fault, Gateway};
 use crate::inbound::Inbound;
 use crate::meter::Meter;
-use crate::port::{Mapping, Port, VirtualBucket};
+use crate::port::{Port, VirtualBucket};
+use crate::races::Running;
 use crate::route::{self, Place};
+use crate::stored::{Stored, class_of, delete_change, end_change, object_hash, part_change, put_change, version_of};
 use crate::upload::{self, UploadBody, UploadState};
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderValue, Method, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use metering::s3::ObjectChange;
 use s3::payload::ChecksumsOf;
 use s3::sigv4::UNSIGNED_PAYLOAD;
-use s3::{Operation, Outgoing, PayloadDecoder, PayloadMode, Query, S3Error, full_body, names};
+use s3::{Operation, Outgoing, PayloadDecoder, PayloadMode, S3Error, full_body};
 use serving::idle::{IdleBody, Silence};
 use std::sync::Arc;
 
@@ -51,14 +52,7 @@ impl<P: Port> Gateway<P> {
         match inbound.operation {
             Operation::PutObject | Operation::UploadPart => self.upload(inbound, &place, body, meter).await,
             Operation::CopyObject | Operation::UploadPartCopy => self.copy(inbound, buckets, &place, meter).await,
-            _ => {
-                let reply = self.forward_small(inbound, &place.mapping, &place.raw_key, body, meter).await?;
-                if reply.status.is_success() && reply.error_code.is_empty() {
-                    let marked = reply.headers.get("x-amz-delete-marker").is_some_and(|value| value == "true");
-                    self.note_small(inbound, &place, marked, meter).await;
-                }
-                Ok(reply)
-            }
+            _ => self.small(inbound, &place, body, meter).await,
         }
     }
 
@@ -104,6 +98,7 @@ impl<P: Port> Gateway<P> {
             },
             now_us: self.world.now_us(),
         };
+        let running = self.races.begin(part.is_none().then(|| object_hash(place)));
         meter.count_upstream();
         let sent = self.send(&place.mapping, outgoing, streams.then_some(&*state)).await;
         if let Some(fault) = state.take_fault() {
@@ -116,60 +111,60 @@ impl<P: Port> Gateway<P> {
         }
         let reply = self.pass(inbound, &place.mapping, response, &[]).await?;
         if reply.status.is_success() {
-            meter.change(match part {
-                Some((upload_id, part)) => part_change(&place.mapping, &upload_id, part, length),
-                None => put_change(place, length),
-            });
+            match part {
+                Some((upload_id, part)) => meter.change(part_change(&place.mapping, &upload_id, part, length)),
+                None => {
+                    let version = version_of(&reply.headers);
+                    let stored = Stored { size_bytes: length, class: class_of(&inbound.headers) };
+                    let own = put_change(place, version, stored);
+                    self.settle(place, &running, version, Some(own), meter).await;
+                }
+            }
         }
         Ok(reply)
     }
 
-    /// Notes what a request with a small body changed. `marked`: a delete left a marker.
-    async fn note_small(&self, inbound: &Inbound, place: &Place, marked: bool, meter: &mut Meter<P>) {
+    /// Serves what has a small body, and notes what it changed.
+    async fn small(
+        &self,
+        inbound: &Inbound,
+        place: &Place,
+        body: Incoming,
+        meter: &mut Meter<P>,
+    ) -> Result<Reply, Fault> {
+        let writes = matches!(inbound.operation, Operation::DeleteObject | Operation::CompleteMultipartUpload);
+        let running = self.races.begin(writes.then(|| object_hash(place)));
+        let reply = self.forward_small(inbound, &place.mapping, &place.raw_key, body, meter).await?;
+        if !reply.status.is_success() || !reply.error_code.is_empty() {
+            return Ok(reply);
+        }
         let upload_id = inbound.query.text("uploadId").unwrap_or_default();
+        let version = version_of(&reply.headers);
         match inbound.operation {
-            Operation::DeleteObject
-                // A marker or one version gone frees nothing that the index knows of; the sweep does.
-                if !marked && !inbound.query.has("versionId") => {
-                    meter.change(delete_change(place));
+            Operation::DeleteObject => {
+                let asked = inbound.query.text("versionId").unwrap_or_default();
+                let is_marker = reply.headers.get("x-amz-delete-marker").is_some_and(|value| value == "true");
+                if let Some(change) = delete_change(place, &asked, is_marker, version) {
+                    // Of a version that is named, nobody else writes.
+                    let version = if asked.is_empty() { "" } else { asked.as_str() };
+                    self.settle(place, &running, version, Some(change), meter).await;
                 }
+            }
             Operation::AbortMultipartUpload => meter.change(end_change(&place.mapping, &upload_id)),
             Operation::CompleteMultipartUpload => {
                 meter.change(end_change(&place.mapping, &upload_id));
-                self.note_put(place, meter).await;
+                self.note_put(place, &running, version, meter).await;
             }
             _ => {}
         }
+        Ok(reply)
     }
 
     /// Notes an object whose size only the upstream knows.
-    pub(crate) async fn note_put(&self, place: &Place, meter: &mut Meter<P>) {
-        if let Some(size_bytes) = self.size_of(place, None, meter).await {
-            meter.change(put_change(place, size_bytes));
-        }
-    }
-
-    /// Asks the upstream for the size of an object. A failure is logged and left to the daily sweep,
-    /// because the write itself has already happened.
-    pub(crate) async fn size_of(&self, place: &Place, version: Option<&str>, meter: &Meter<P>) -> Option<u64> {
-        let mut query = Query::default();
-        if let Some(version) = version {
-            query.set("versionId", version.as_bytes());
-        }
-        let request = SmallRequest {
-            method: Method::HEAD,
-            raw_key: &place.raw_key,
-            query: &query,
-            headers: HeaderMap::new(),
-            body: bytes::Bytes::new(),
-        };
-        let response = self.send_small(&place.mapping, request, meter).await.ok()?;
-        let length = response.headers().get(header::CONTENT_LENGTH).filter(|_| response.status().is_success());
-        let size = length.and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
-        if size.is_none() {
-            tracing::error!(account = %place.mapping.account, status = response.status().as_u16(), "size of a written object is not known");
-        }
-        size
+    pub(crate) async fn note_put(&self, place: &Place, running: &Running, version: &str, meter: &mut Meter<P>) {
+        let stored = self.stored(place, version, meter).await;
+        let own = stored.map(|stored| put_change(place, version, stored));
+        self.settle(place, running, version, own, meter).await;
     }
 }
 
@@ -186,27 +181,4 @@ pub(crate) fn part_of(inbound: &Inbound) -> Result<Option<(String, u32)>, S3Erro
             .with("ArgumentName", "partNumber")
     })?;
     Ok(Some((upload_id, part)))
-}
-
-fn object_hash(place: &Place) -> String {
-    names::object_hash(place.mapping.account, &place.mapping.real_bucket, &place.real_key)
-}
-
-/// The object now exists with this size.
-pub(crate) fn put_change(place: &Place, size_bytes: u64) -> ObjectChange {
-    ObjectChange::Put { object: object_hash(place), size_bytes }
-}
-
-/// The object is gone.
-pub(crate) fn delete_change(place: &Place) -> ObjectChange {
-    ObjectChange::Delete { object: object_hash(place) }
-}
-
-/// A part now exists.
-pub(crate) fn part_change(mapping: &Mapping, upload_id: &str, part: u32, size_bytes: u64) -> ObjectChange {
-    ObjectChange::PutPart { upload: names::upload_hash(mapping.account, upload_id), part, size_bytes }
-}
-
-fn end_change(mapping: &Mapping, upload_id: &str) -> ObjectChange {
-    ObjectChange::EndUpload { upload: names::upload_hash(mapping.account, upload_id) }
 }

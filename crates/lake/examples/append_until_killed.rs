@@ -37,7 +37,11 @@ fn event(no: u64, at_us: i64) -> RawEvent {
         duration_us: 1,
         source_ip: String::new(),
         user_agent: String::new(),
-        changes: vec![ObjectChange::Put { object: format!("o{no}"), size_bytes }],
+        changes: vec![ObjectChange::Put {
+            object: format!("o{no}"),
+            size_bytes,
+            class: metering::s3::STANDARD.to_owned(),
+        }],
     };
     RawEvent::S3 { org_path: "/a/b/".into(), request: Box::new(request) }
 }

@@ -16,6 +16,7 @@ const DUCKLAKE_SQL: &str = include_str!("../sql/ducklake.sql");
 const LAKE_SQL: &str = include_str!("../sql/lake.sql");
 const LAKE_2_SQL: &str = include_str!("../sql/lake_2.sql");
 const LAKE_3_SQL: &str = include_str!("../sql/lake_3.sql");
+const LAKE_4_SQL: &str = include_str!("../sql/lake_4.sql");
 
 /// The one table of the catalog.
 const TABLE_ID: i64 = 1;
@@ -54,6 +55,13 @@ async fn migrate_with(pool: &AnyPool, engine: Engine, files: &Path, now_us: i64)
     if !done.contains(&3) {
         run(&mut tx, engine, LAKE_3_SQL).await?;
         tx.execute("insert into lake_version (version) values (3)").await?;
+    }
+    if !done.contains(&4) {
+        run(&mut tx, engine, LAKE_4_SQL).await?;
+        if engine == Engine::Postgres {
+            tx.execute(POSTGRES_LOCKS).await?;
+        }
+        tx.execute("insert into lake_version (version) values (4)").await?;
     }
     tx.commit().await?;
     Ok(())

@@ -32,7 +32,7 @@ pub use compact::Compacted;
 pub use error::LakeError;
 pub use inbox::RawBatch;
 pub use ingest::Settings;
-pub use object_index::{Drift, SeenObject};
+pub use object_index::{Drift, Listing, SeenObject, SeenOwner, part_name};
 pub use open::Lake;
 pub use quarantine::Quarantined;
 pub use records::{RecordFilter, StoredRecord};

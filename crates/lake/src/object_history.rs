@@ -13,6 +13,8 @@ pub(crate) struct Owner {
     pub(crate) org: OrgId,
     pub(crate) user: Option<UserId>,
     pub(crate) bucket: String,
+    /// Storage class.
+    pub(crate) class: String,
     pub(crate) org_path: String,
 }
 
@@ -129,7 +131,14 @@ mod tests {
 
     fn owner(user: u128) -> Arc<Owner> {
         let (bucket, org_path) = ("b".to_owned(), "/".to_owned());
-        Arc::new(Owner { realm: RealmId(1), org: OrgId(1), user: Some(UserId(user)), bucket, org_path })
+        Arc::new(Owner {
+            realm: RealmId(1),
+            org: OrgId(1),
+            user: Some(UserId(user)),
+            bucket,
+            class: "STANDARD".to_owned(),
+            org_path,
+        })
     }
 
     /// An event: instant, owner, size; no size is a delete.

@@ -11,7 +11,7 @@ use crate::seal::{Sealed, write_own};
 use base::period::{HOUR_US, format_instant};
 use base::{AccountId, OrgId, QuantityNano, RealmId, UserId};
 use metering::meter::S3_STORAGE;
-use metering::s3::{ObjectChange, S3Request};
+use metering::s3::{ObjectChange, S3Request, STANDARD};
 use metering::{RecordKind, UsageRecord};
 use sqlx::{Any, Row as _, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,7 +38,10 @@ impl Owner {
             user: self.user,
             meter: S3_STORAGE.to_owned(),
             resource: self.bucket.clone(),
-            dimensions: BTreeMap::from([("bucket".to_owned(), self.bucket.clone())]),
+            dimensions: BTreeMap::from([
+                ("bucket".to_owned(), self.bucket.clone()),
+                ("storage_class".to_owned(), self.class.clone()),
+            ]),
             quantity: QuantityNano(quantity),
             start_us: hour_us,
             end_us: hour_us + HOUR_US,
@@ -73,6 +76,14 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
+    /// The owner of what is stored in a class.
+    fn owner_in(&self, class: &str) -> Arc<Owner> {
+        if self.owner.class == class {
+            return Arc::clone(&self.owner);
+        }
+        Arc::new(Owner { class: class.to_owned(), ..(*self.owner).clone() })
+    }
+
     fn object(&self, name: &str) -> ObjectName {
         (self.owner.realm, name.to_owned())
     }
@@ -101,16 +112,16 @@ impl Step<'_> {
         let size = |bytes: u64| i64::try_from(bytes).map_err(|_| LakeError::Decimal(base::DecimalError::Overflow));
         for change in self.changes {
             match change {
-                ObjectChange::Put { object, size_bytes } => {
+                ObjectChange::Put { object, size_bytes, class } => {
                     let history = index.history(&self.object(object));
-                    booked.extend(history.put(self.at_us, &self.owner, &self.account, size(*size_bytes)?));
+                    booked.extend(history.put(self.at_us, &self.owner_in(class), &self.account, size(*size_bytes)?));
                 }
                 ObjectChange::Delete { object } => booked.extend(self.delete(index, &self.object(object), self.at_us)),
-                ObjectChange::PutPart { upload, part, size_bytes } => {
+                ObjectChange::PutPart { upload, part, size_bytes, class } => {
                     let part = self.object(&part_name(upload, *part));
                     let ended_us = index.history(&self.object(&end_name(upload))).ended_us();
                     let history = index.history(&part);
-                    booked.extend(history.put(self.at_us, &self.owner, &self.account, size(*size_bytes)?));
+                    booked.extend(history.put(self.at_us, &self.owner_in(class), &self.account, size(*size_bytes)?));
                     // It came late: its upload is over.
                     if let Some(ended_us) = ended_us.filter(|ended_us| *ended_us > self.at_us) {
                         booked.extend(self.delete(index, &part, ended_us));
@@ -132,7 +143,9 @@ impl Step<'_> {
     }
 }
 
-fn part_name(upload: &str, part: u32) -> String {
+/// Names a part of an unfinished upload in the index.
+#[must_use]
+pub fn part_name(upload: &str, part: u32) -> String {
     format!("{upload}/{part:05}")
 }
 
@@ -161,6 +174,7 @@ impl IndexedEvent {
             org: request.org,
             user: Some(request.user),
             bucket: request.bucket.clone(),
+            class: STANDARD.to_owned(),
             org_path: self.org_path.clone(),
         };
         Step {
@@ -251,15 +265,16 @@ async fn book(
 
 /// Up to when the hours of an owner are closed.
 async fn ticked_us(tx: &mut Transaction<'static, Any>, owner: &Owner, first_us: i64) -> Result<i64, LakeError> {
-    let sql = "insert into s3_level (realm_id, org_id, user_id, bucket, org_path, bytes, ticked_us)
-               values ($1, $2, $3, $4, $5, 0, $6)
-               on conflict (realm_id, org_id, user_id, bucket) do update set org_path = excluded.org_path
+    let sql = "insert into s3_level (realm_id, org_id, user_id, bucket, class, org_path, bytes, ticked_us)
+               values ($1, $2, $3, $4, $5, $6, 0, $7)
+               on conflict (realm_id, org_id, user_id, bucket, class) do update set org_path = excluded.org_path
                returning ticked_us";
     let ticked_us = sqlx::query_scalar(sql)
         .bind(owner.realm.to_string())
         .bind(owner.org.to_string())
         .bind(owner.user_text())
         .bind(owner.bucket.clone())
+        .bind(owner.class.clone())
         .bind(owner.org_path.clone())
         .bind(floor_hour(first_us));
     Ok(ticked_us.fetch_one(&mut **tx).await?)
@@ -279,13 +294,14 @@ fn correct(noted: &Noted, ticked_us: i64, corrections: &mut Vec<UsageRecord>) {
 }
 
 async fn raise_level(tx: &mut Transaction<'static, Any>, owner: &Owner, delta: i64) -> Result<(), LakeError> {
-    let sql = "update s3_level set bytes = bytes + $5
-                where realm_id = $1 and org_id = $2 and user_id = $3 and bucket = $4";
+    let sql = "update s3_level set bytes = bytes + $6
+                where realm_id = $1 and org_id = $2 and user_id = $3 and bucket = $4 and class = $5";
     sqlx::query(sql)
         .bind(owner.realm.to_string())
         .bind(owner.org.to_string())
         .bind(owner.user_text())
         .bind(owner.bucket.clone())
+        .bind(owner.class.clone())
         .bind(delta)
         .execute(&mut **tx)
         .await?;
@@ -293,8 +309,8 @@ async fn raise_level(tx: &mut Transaction<'static, Any>, owner: &Owner, delta: i
 }
 
 async fn save_changes(tx: &mut Transaction<'static, Any>, rows: &[Noted]) -> Result<(), LakeError> {
-    let head = "insert into s3_change (realm_id, change_id, org_id, user_id, bucket, at_us, delta_bytes)";
-    insert_many(tx, head, 7, "", rows, |query, noted| {
+    let head = "insert into s3_change (realm_id, change_id, org_id, user_id, bucket, class, at_us, delta_bytes)";
+    insert_many(tx, head, 8, "", rows, |query, noted| {
         let Booking { owner, at_us, delta_bytes } = &noted.booking;
         query
             .bind(owner.realm.to_string())
@@ -302,6 +318,7 @@ async fn save_changes(tx: &mut Transaction<'static, Any>, rows: &[Noted]) -> Res
             .bind(owner.org.to_string())
             .bind(owner.user_text())
             .bind(owner.bucket.clone())
+            .bind(owner.class.clone())
             .bind(*at_us)
             .bind(*delta_bytes)
     })
@@ -346,10 +363,10 @@ impl Lake {
 
 /// Moves levels forward to `until_us`; says whether some are left for the next transaction.
 async fn close_hours(tx: &mut Transaction<'static, Any>, until_us: i64) -> Result<(Vec<UsageRecord>, bool), LakeError> {
-    let sql = "select realm_id, org_id, user_id, bucket, org_path, bytes, ticked_us
+    let sql = "select realm_id, org_id, user_id, bucket, class, org_path, bytes, ticked_us
                  from s3_level
                 where ticked_us < $1
-                order by realm_id, org_id, user_id, bucket";
+                order by realm_id, org_id, user_id, bucket, class";
     let levels = sqlx::query(sql).bind(until_us).fetch_all(&mut **tx).await?;
     let mut records = Vec::new();
     for row in levels {
@@ -360,13 +377,14 @@ async fn close_hours(tx: &mut Transaction<'static, Any>, until_us: i64) -> Resul
         let changes = take_changes(tx, &owner, until_us).await?;
         let bytes =
             integrate(&owner, row.try_get("bytes")?, row.try_get("ticked_us")?, until_us, &changes, &mut records);
-        let sql = "update s3_level set bytes = $5, ticked_us = $6
-                    where realm_id = $1 and org_id = $2 and user_id = $3 and bucket = $4";
+        let sql = "update s3_level set bytes = $6, ticked_us = $7
+                    where realm_id = $1 and org_id = $2 and user_id = $3 and bucket = $4 and class = $5";
         sqlx::query(sql)
             .bind(owner.realm.to_string())
             .bind(owner.org.to_string())
             .bind(owner.user_text())
             .bind(owner.bucket.clone())
+            .bind(owner.class.clone())
             .bind(bytes)
             .bind(until_us)
             .execute(&mut **tx)
@@ -381,13 +399,14 @@ async fn take_changes(
     until_us: i64,
 ) -> Result<Vec<(i64, i64)>, LakeError> {
     let sql = "delete from s3_change
-                where realm_id = $1 and org_id = $2 and user_id = $3 and bucket = $4 and at_us < $5
+                where realm_id = $1 and org_id = $2 and user_id = $3 and bucket = $4 and class = $5 and at_us < $6
                 returning at_us, delta_bytes";
     let rows = sqlx::query(sql)
         .bind(owner.realm.to_string())
         .bind(owner.org.to_string())
         .bind(owner.user_text())
         .bind(owner.bucket.clone())
+        .bind(owner.class.clone())
         .bind(until_us)
         .fetch_all(&mut **tx)
         .await?;
@@ -420,7 +439,12 @@ fn integrate(
         }
         if quantity != 0 {
             let kind = if quantity < 0 { RecordKind::Correction } else { RecordKind::Usage };
-            let id = format!("{}/{}/{}/{}", format_instant(hour), owner.org, owner.user_text(), owner.bucket);
+            let mut id = format!("{}/{}/{}/{}", format_instant(hour), owner.org, owner.user_text(), owner.bucket);
+            // Hours of before have no class in their names: none of them is written as another one.
+            if owner.class != STANDARD {
+                id.push('/');
+                id.push_str(&owner.class);
+            }
             let attributes = format!(r#"{{"bytes_at_start":{at_start},"bytes_at_end":{bytes}}}"#);
             records.push(owner.record(id, hour, quantity, kind, attributes));
         }
@@ -429,13 +453,9 @@ fn integrate(
     bytes
 }
 
-/// An object that a listing of the account showed, with the owner it gets if the index does not know it.
+/// Whose an object is that the index does not know.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SeenObject {
-    /// Hash of account, bucket and key.
-    pub object: String,
-    /// Size in bytes.
-    pub size_bytes: u64,
+pub struct SeenOwner {
     /// Organisation of the mapping that covers it.
     pub org: OrgId,
     /// Its place in the tree.
@@ -446,8 +466,36 @@ pub struct SeenObject {
     pub bucket: String,
 }
 
+/// A version of an object, or a part of an unfinished upload, that a listing of the account showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenObject {
+    /// Its name in the index.
+    pub object: String,
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// Storage class.
+    pub class: String,
+    /// Whose it is if the index does not know it.
+    pub owner: Arc<SeenOwner>,
+    /// An organisation and its virtual bucket that gave it up: what the index knows as theirs goes to the owner.
+    pub given_up: Option<(OrgId, String)>,
+    /// What it is called in messages: virtual bucket and key.
+    pub shown: String,
+}
+
+/// All that an account holds, as far as it could be listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Versions and parts.
+    pub objects: Vec<SeenObject>,
+    /// Whether all versions are in it; else the current ones only, and others stay as they are.
+    pub has_versions: bool,
+    /// Whether the parts of unfinished uploads are in it; else they stay as they are.
+    pub has_parts: bool,
+}
+
 /// What a sweep found and repaired.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Drift {
     /// Objects compared.
     pub compared: u64,
@@ -457,14 +505,37 @@ pub struct Drift {
     pub removed: u64,
     /// With another size.
     pub resized: u64,
+    /// In another storage class, or another organisation's since its own gave them up.
+    pub moved: u64,
     /// Bytes booked, net.
     pub bytes: i64,
+    /// What the account does not list, in words; empty when all was compared.
+    pub unlisted: Vec<String>,
+    /// The first of the differences, by virtual bucket and key.
+    pub examples: Vec<String>,
+}
+
+/// Differences that are named.
+const EXAMPLES_MAX: usize = 20;
+
+impl Drift {
+    fn name(&mut self, what: impl FnOnce() -> String) {
+        if self.examples.len() < EXAMPLES_MAX {
+            self.examples.push(what());
+        }
+    }
+
+    /// Whether anything differed.
+    #[must_use]
+    pub fn is_any(&self) -> bool {
+        self.added + self.removed + self.resized + self.moved > 0
+    }
 }
 
 impl Lake {
     /// Compares the index with a full listing of an account that began at `started_us`, and books the
-    /// difference as of then. Objects written or deleted since then are left alone; parts of uploads are
-    /// not listed and stay as they are.
+    /// difference as of then. Objects written or deleted since then are left alone. What was changed past the gateway
+    /// stays whose it was; only what nobody wrote before goes to who holds the mapping.
     ///
     /// # Errors
     /// [`LakeError`]; nothing is booked then.
@@ -472,7 +543,7 @@ impl Lake {
         &self,
         realm: RealmId,
         account: AccountId,
-        seen: &[SeenObject],
+        listing: &Listing,
         started_us: i64,
     ) -> Result<Drift, LakeError> {
         self.seal().await?;
@@ -480,7 +551,7 @@ impl Lake {
         let now_us = self.inner.world.now_us();
         let mut tx = self.inner.begin_write().await?;
         let known = known_objects(&mut tx, realm, account, started_us).await?;
-        let (drift, repairs) = compare(known, realm, seen)?;
+        let (drift, repairs) = compare(known, realm, listing)?;
         let name = format!("sweep/{account}/{now_us}");
         let steps: Vec<Step<'_>> = repairs
             .iter()
@@ -507,7 +578,7 @@ impl Lake {
     /// [`LakeError`].
     pub async fn stored_bytes(&self, realm: RealmId) -> Result<Vec<(OrgId, Option<UserId>, String, i64)>, LakeError> {
         let mut tx = self.inner.begin_read(realm).await?;
-        let sql = "select org_id, org_path, user_id, bucket, cast(sum(size_bytes) as bigint) as size
+        let sql = "select org_id, org_path, user_id, bucket, '' as class, cast(sum(size_bytes) as bigint) as size
                      from s3_object
                     where realm_id = $1
                     group by org_id, org_path, user_id, bucket
@@ -526,6 +597,7 @@ impl Lake {
 struct Known {
     owner: Arc<Owner>,
     size_bytes: i64,
+    newest_us: i64,
     /// Something happened to it since the listing began: the listing may be right or wrong about it.
     is_newer: bool,
     is_there: bool,
@@ -538,11 +610,12 @@ async fn known_objects(
     started_us: i64,
 ) -> Result<BTreeMap<String, Known>, LakeError> {
     // The later row counts: what is there now.
-    let sql = "select object, org_id, org_path, user_id, bucket, size_bytes, until_us as newest_us, 0 as is_there
+    let sql =
+        "select object, org_id, org_path, user_id, bucket, class, size_bytes, until_us as newest_us, 0 as is_there
                  from s3_past
                 where realm_id = $1 and account_id = $2 and until_us >= $3
                 union all
-               select object, org_id, org_path, user_id, bucket, size_bytes, at_us as newest_us, 1 as is_there
+               select object, org_id, org_path, user_id, bucket, class, size_bytes, at_us as newest_us, 1 as is_there
                  from s3_object
                 where realm_id = $1 and account_id = $2
                 order by is_there";
@@ -554,10 +627,12 @@ async fn known_objects(
         .await?;
     let mut known = BTreeMap::new();
     for row in rows {
+        let newest_us = row.try_get::<i64, _>("newest_us")?;
         let object = Known {
             owner: Arc::new(owner_from(&row, realm)?),
             size_bytes: row.try_get("size_bytes")?,
-            is_newer: row.try_get::<i64, _>("newest_us")? >= started_us,
+            newest_us,
+            is_newer: newest_us >= started_us,
             is_there: row.try_get::<i64, _>("is_there")? == 1,
         };
         known.insert(row.try_get("object")?, object);
@@ -565,42 +640,95 @@ async fn known_objects(
     Ok(known)
 }
 
+/// What comes before the version or the part: the object's or the upload's own name.
+fn stem(object: &str) -> &str {
+    object.split(['.', '/']).next().unwrap_or(object)
+}
+
+fn has_given_up(owner: &Owner, item: &SeenObject) -> bool {
+    item.given_up.as_ref().is_some_and(|(org, bucket)| *org == owner.org && *bucket == owner.bucket)
+}
+
 type Repair = (Arc<Owner>, ObjectChange);
+
+/// The change that makes the index say what was seen. A part is named by its upload and number.
+fn repair_of(item: &SeenObject) -> ObjectChange {
+    let (object, size_bytes, class) = (item.object.clone(), item.size_bytes, item.class.clone());
+    ObjectChange::Put { object, size_bytes, class }
+}
 
 fn compare(
     known: BTreeMap<String, Known>,
     realm: RealmId,
-    seen: &[SeenObject],
+    listing: &Listing,
 ) -> Result<(Drift, Vec<Repair>), LakeError> {
     let mut drift = Drift::default();
     let mut repairs = Vec::new();
     let mut listed = BTreeSet::new();
-    for item in seen {
+    // Who wrote a key last owns what is found of it, whichever mapping covers it now.
+    let mut owners: BTreeMap<&str, (i64, &Arc<Owner>)> = BTreeMap::new();
+    for (object, known) in known.iter().filter(|(_, known)| known.is_there) {
+        let newest = owners.entry(stem(object)).or_insert((known.newest_us, &known.owner));
+        if known.newest_us > newest.0 {
+            *newest = (known.newest_us, &known.owner);
+        }
+    }
+    for item in &listing.objects {
         listed.insert(item.object.as_str());
         drift.compared += 1;
         let size = i64::try_from(item.size_bytes).map_err(|_| LakeError::Decimal(base::DecimalError::Overflow))?;
         let before = known.get(&item.object);
-        if before.is_some_and(|known| known.is_newer || (known.is_there && known.size_bytes == size)) {
+        let is_same = |known: &Known| {
+            known.size_bytes == size && known.owner.class == item.class && !has_given_up(&known.owner, item)
+        };
+        if before.is_some_and(|known| known.is_newer || (known.is_there && is_same(known))) {
             continue;
         }
-        drift.bytes += size - before.map_or(0, |known| known.size_bytes);
-        *(if before.is_some() { &mut drift.resized } else { &mut drift.added }) += 1;
-        let owner = Owner {
-            realm,
-            org: item.org,
-            user: item.user,
-            bucket: item.bucket.clone(),
-            org_path: item.org_path.clone(),
+        let before = before.filter(|known| known.is_there);
+        let writer =
+            before.map(|known| &known.owner).or_else(|| owners.get(stem(&item.object)).map(|(_, owner)| *owner));
+        let owner = match writer.filter(|owner| !has_given_up(owner, item)) {
+            Some(owner) => Arc::clone(owner),
+            None => Arc::new(Owner {
+                realm,
+                org: item.owner.org,
+                user: item.owner.user,
+                bucket: item.owner.bucket.clone(),
+                class: item.class.clone(),
+                org_path: item.owner.org_path.clone(),
+            }),
         };
-        let (object, size_bytes) = (item.object.clone(), item.size_bytes);
-        repairs.push((Arc::new(owner), ObjectChange::Put { object, size_bytes }));
+        drift.bytes += size - before.map_or(0, |known| known.size_bytes);
+        match before {
+            None => {
+                drift.added += 1;
+                drift.name(|| format!("found {}: {size} bytes", item.shown));
+            }
+            Some(known) if known.size_bytes != size => {
+                drift.resized += 1;
+                let was = known.size_bytes;
+                drift.name(|| format!("resized {}: {was} bytes, now {size}", item.shown));
+            }
+            Some(known) => {
+                drift.moved += 1;
+                let was = if known.owner.class == item.class { "given up" } else { known.owner.class.as_str() };
+                drift.name(|| format!("moved {}: {was}, now {}", item.shown, item.class));
+            }
+        }
+        repairs.push((owner, repair_of(item)));
     }
-    for (object, known) in known {
-        let is_part = object.contains('/');
-        if !is_part && known.is_there && !known.is_newer && !listed.contains(object.as_str()) {
+    for (object, known) in &known {
+        let is_covered = match (object.contains('/'), object.contains('.')) {
+            (true, _) => listing.has_parts,
+            (false, true) => listing.has_versions,
+            (false, false) => true,
+        };
+        if is_covered && known.is_there && !known.is_newer && !listed.contains(object.as_str()) {
             drift.removed += 1;
             drift.bytes -= known.size_bytes;
-            repairs.push((known.owner, ObjectChange::Delete { object }));
+            let (bucket, was) = (&known.owner.bucket, known.size_bytes);
+            drift.name(|| format!("gone from {bucket}: {was} bytes"));
+            repairs.push((Arc::clone(&known.owner), ObjectChange::Delete { object: object.clone() }));
         }
     }
     Ok((drift, repairs))

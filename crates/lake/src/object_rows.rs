@@ -50,6 +50,7 @@ pub(crate) fn owner_from(row: &AnyRow, realm: RealmId) -> Result<Owner, LakeErro
         org: parsed::<OrgId>(row, "org_id")?,
         user: if user.is_empty() { None } else { Some(parsed(row, "user_id")?) },
         bucket: row.try_get("bucket")?,
+        class: row.try_get("class")?,
         org_path: row.try_get("org_path")?,
     })
 }
@@ -162,11 +163,11 @@ async fn look_up(
     let places: Vec<String> = (2..2 + NAMES).map(|no| format!("${no}")).collect();
     let places = places.join(", ");
     let sql = format!(
-        "select object, account_id, org_id, org_path, user_id, bucket, size_bytes, at_us, {OPEN} as until_us
+        "select object, account_id, org_id, org_path, user_id, bucket, class, size_bytes, at_us, {OPEN} as until_us
            from s3_object
           where realm_id = $1 and object in ({places})
           union all
-         select object, account_id, org_id, org_path, user_id, bucket, size_bytes, at_us, until_us
+         select object, account_id, org_id, org_path, user_id, bucket, class, size_bytes, at_us, until_us
            from s3_past
           where realm_id = $1 and object in ({places})"
     );
@@ -222,24 +223,24 @@ fn bind_span(query: Statement, (realm, object): &ObjectName, span: &Span) -> Sta
         .bind(span.owner.org_path.clone())
         .bind(span.owner.user_text())
         .bind(span.owner.bucket.clone())
+        .bind(span.owner.class.clone())
         .bind(span.size_bytes)
         .bind(span.at_us)
 }
 
 async fn save_open(tx: &mut Transaction<'static, Any>, rows: &[(&ObjectName, &Span)]) -> Result<(), LakeError> {
-    let head =
-        "insert into s3_object (realm_id, object, account_id, org_id, org_path, user_id, bucket, size_bytes, at_us)";
+    let head = "insert into s3_object (realm_id, object, account_id, org_id, org_path, user_id, bucket, class, size_bytes, at_us)";
     let tail = "on conflict (realm_id, object) do update set
                   account_id = excluded.account_id, org_id = excluded.org_id, org_path = excluded.org_path,
-                  user_id = excluded.user_id, bucket = excluded.bucket, size_bytes = excluded.size_bytes,
+                  user_id = excluded.user_id, bucket = excluded.bucket, class = excluded.class, size_bytes = excluded.size_bytes,
                   at_us = excluded.at_us";
-    insert_many(tx, head, 9, tail, rows, |query, (name, span)| bind_span(query, name, span)).await
+    insert_many(tx, head, 10, tail, rows, |query, (name, span)| bind_span(query, name, span)).await
 }
 
 async fn save_past(tx: &mut Transaction<'static, Any>, rows: &[(&ObjectName, Span)]) -> Result<(), LakeError> {
-    let head = "insert into s3_past (realm_id, object, account_id, org_id, org_path, user_id, bucket, size_bytes, at_us, until_us)";
+    let head = "insert into s3_past (realm_id, object, account_id, org_id, org_path, user_id, bucket, class, size_bytes, at_us, until_us)";
     // Two that ended in the instant of their start say the same.
     let tail = "on conflict (realm_id, object, at_us, until_us) do nothing";
     let bind = |query, (name, span): &(&ObjectName, Span)| bind_span(query, name, span).bind(span.until_us);
-    insert_many(tx, head, 10, tail, rows, bind).await
+    insert_many(tx, head, 11, tail, rows, bind).await
 }

@@ -48,7 +48,7 @@ pub fn s3_meters() -> Vec<Meter> {
         meter(S3_REQUESTS, "request", &["billed", "bucket", "class", "operation"]),
         meter(S3_BYTES_IN, "byte", &["bucket"]),
         meter(S3_BYTES_OUT, "byte", &["bucket"]),
-        meter(S3_STORAGE, "byte_second", &["bucket"]),
+        meter(S3_STORAGE, "byte_second", &["bucket", "storage_class"]),
     ]
 }
 

@@ -38,6 +38,20 @@ pub enum AuthKind {
     Presigned,
 }
 
+/// The storage class of what names none.
+pub const STANDARD: &str = "STANDARD";
+
+fn standard() -> String {
+    STANDARD.to_owned()
+}
+
+/// The storage class that a header or a list names: `STANDARD` for none, and for what is no class.
+#[must_use]
+pub fn storage_class(said: &str) -> String {
+    let is_class = (1..=32).contains(&said.len()) && said.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    if is_class { said.to_owned() } else { standard() }
+}
+
 /// What a request changed in the object index. Objects are named by a hash of account, real bucket and
 /// real key: the index never needs the names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,14 +59,17 @@ pub enum AuthKind {
 pub enum ObjectChange {
     /// The object now exists with this size (put, copy, completed multipart upload).
     Put {
-        /// 32 hex digits.
+        /// 32 hex digits; with versions, a dot and 32 more of the version's.
         object: String,
         /// Size in bytes.
         size_bytes: u64,
+        /// Storage class as S3 names it.
+        #[serde(default = "standard")]
+        class: String,
     },
     /// The object is gone.
     Delete {
-        /// 32 hex digits.
+        /// As in `Put`.
         object: String,
     },
     /// A part of an unfinished multipart upload now exists.
@@ -63,6 +80,9 @@ pub enum ObjectChange {
         part: u32,
         /// Size in bytes.
         size_bytes: u64,
+        /// Storage class as S3 names it.
+        #[serde(default = "standard")]
+        class: String,
     },
     /// An upload was completed or aborted: its parts are no longer counted.
     EndUpload {
@@ -208,20 +228,23 @@ impl S3Request {
 impl ObjectChange {
     fn write_compact(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Put { object, size_bytes } => {
-                out.push(0);
+            Self::Put { object, size_bytes, class } => {
+                // The usual class is not written: what waits in an inbox of before has none.
+                out.push(if class == STANDARD { 0 } else { 4 });
                 put_text(out, object);
                 out.extend_from_slice(&size_bytes.to_le_bytes());
+                put_class(out, class);
             }
             Self::Delete { object } => {
                 out.push(1);
                 put_text(out, object);
             }
-            Self::PutPart { upload, part, size_bytes } => {
-                out.push(2);
+            Self::PutPart { upload, part, size_bytes, class } => {
+                out.push(if class == STANDARD { 2 } else { 5 });
                 put_text(out, upload);
                 out.extend_from_slice(&part.to_le_bytes());
                 out.extend_from_slice(&size_bytes.to_le_bytes());
+                put_class(out, class);
             }
             Self::EndUpload { upload } => {
                 out.push(3);
@@ -234,13 +257,19 @@ impl ObjectChange {
         let count = u32::from_le_bytes(take(rest)?);
         let mut changes = Vec::new();
         for _ in 0..count {
-            changes.push(match take::<1>(rest)?[0] {
-                0 => Self::Put { object: take_text(rest)?, size_bytes: u64::from_le_bytes(take(rest)?) },
+            let tag = take::<1>(rest)?[0];
+            changes.push(match tag {
+                0 | 4 => Self::Put {
+                    object: take_text(rest)?,
+                    size_bytes: u64::from_le_bytes(take(rest)?),
+                    class: take_class(rest, tag == 4)?,
+                },
                 1 => Self::Delete { object: take_text(rest)? },
-                2 => Self::PutPart {
+                2 | 5 => Self::PutPart {
                     upload: take_text(rest)?,
                     part: u32::from_le_bytes(take(rest)?),
                     size_bytes: u64::from_le_bytes(take(rest)?),
+                    class: take_class(rest, tag == 5)?,
                 },
                 3 => Self::EndUpload { upload: take_text(rest)? },
                 _ => return None,
@@ -248,6 +277,16 @@ impl ObjectChange {
         }
         Some(changes)
     }
+}
+
+fn put_class(out: &mut Vec<u8>, class: &str) {
+    if class != STANDARD {
+        put_text(out, class);
+    }
+}
+
+fn take_class(rest: &mut &[u8], is_named: bool) -> Option<String> {
+    if is_named { take_text(rest) } else { Some(standard()) }
 }
 
 fn put_id(out: &mut Vec<u8>, id: Option<u128>) {
@@ -298,9 +337,11 @@ mod tests {
             source_ip: text("::1"),
             user_agent: text("aws-cli"),
             changes: vec![
-                ObjectChange::Put { object: text("o1"), size_bytes: 1 },
+                ObjectChange::Put { object: text("o1"), size_bytes: 1, class: standard() },
+                ObjectChange::Put { object: text("o1"), size_bytes: 1, class: text("GLACIER") },
                 ObjectChange::Delete { object: text("o2") },
-                ObjectChange::PutPart { upload: text("u"), part: 10_000, size_bytes: 2 },
+                ObjectChange::PutPart { upload: text("u"), part: 10_000, size_bytes: 2, class: standard() },
+                ObjectChange::PutPart { upload: text("u"), part: 1, size_bytes: 2, class: text("STANDARD_IA") },
                 ObjectChange::EndUpload { upload: text("u") },
             ],
         };

@@ -43,6 +43,35 @@ pub struct ListPage {
     pub next_token: Option<String>,
 }
 
+/// A version of an object, or a delete marker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedVersion {
+    /// Real key.
+    pub key: String,
+    /// Its id; `null` without versioning.
+    pub version: String,
+    /// A delete marker, which has no bytes.
+    pub is_marker: bool,
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// Empty when the upstream gave none.
+    pub storage_class: String,
+}
+
+/// A page of versions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VersionsPage {
+    /// Versions and markers.
+    pub versions: Vec<ListedVersion>,
+    /// Groups, when a delimiter was given.
+    pub common_prefixes: Vec<String>,
+    /// Key and version that the next page starts after.
+    pub next: Option<(String, String)>,
+    /// The store walks folder by folder and its markers pass by versions between pages (SeaweedFS 4.48): only a list
+    /// that fits on one page is whole.
+    pub by_folder: bool,
+}
+
 /// An unfinished multipart upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedUpload {
@@ -52,6 +81,8 @@ pub struct ListedUpload {
     pub upload_id: String,
     /// As the upstream wrote it.
     pub initiated: String,
+    /// Empty when the upstream gave none.
+    pub storage_class: String,
 }
 
 /// A page of unfinished uploads.
@@ -133,6 +164,23 @@ fn truncated(root: &Element) -> bool {
     root.text_of("IsTruncated") == "true"
 }
 
+/// Where the next page of two markers starts. One that starts where this one did would never end.
+fn next_page(
+    root: &Element,
+    next: (String, String),
+    after: Option<(&str, &str)>,
+    host: String,
+) -> Result<Option<(String, String)>, ClientError> {
+    if !truncated(root) || (next.0.is_empty() && next.1.is_empty()) {
+        return Ok(None);
+    }
+    if after == Some((next.0.as_str(), next.1.as_str())) {
+        let reason = "a page of the list leads to itself".to_owned();
+        return Err(ClientError::Answer { host, reason });
+    }
+    Ok(Some(next))
+}
+
 fn etag(headers: &HeaderMap) -> String {
     headers.get("etag").map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
 }
@@ -211,11 +259,20 @@ impl Client {
     }
 
     async fn call_xml(&self, upstream: &Upstream, call: Call<'_>, now_us: i64) -> Result<Element, ClientError> {
+        Ok(self.call_document(upstream, call, now_us).await?.1)
+    }
+
+    async fn call_document(
+        &self,
+        upstream: &Upstream,
+        call: Call<'_>,
+        now_us: i64,
+    ) -> Result<(HeaderMap, Element), ClientError> {
         let host = upstream.host(call.bucket);
-        let (_, body) = self.call(upstream, call, now_us).await?;
+        let (headers, body) = self.call(upstream, call, now_us).await?;
         let root = xml::parse(&body).map_err(|error| ClientError::xml(&host, &error))?;
         if root.name != "Error" {
-            return Ok(root);
+            return Ok((headers, root));
         }
         // Copies and completions may fail after their status went out.
         let (code, message) = (root.text_of("Code").to_owned(), root.text_of("Message").to_owned());
@@ -272,6 +329,56 @@ impl Client {
         })
     }
 
+    /// Lists one page of the versions and delete markers below a real prefix.
+    ///
+    /// # Errors
+    /// [`ClientError`]; [`ClientError::Refused`] with status 501 from a store that knows no versions.
+    pub async fn list_object_versions(
+        &self,
+        upstream: &Upstream,
+        bucket: &str,
+        (prefix, delimiter): (&str, &str),
+        after: Option<(&str, &str)>,
+        now_us: i64,
+    ) -> Result<VersionsPage, ClientError> {
+        let mut query = Query::default();
+        query.flag("versions");
+        query.set("encoding-type", b"url");
+        query.set("max-keys", b"1000");
+        let (key, version) = after.unwrap_or_default();
+        for (name, value) in
+            [("prefix", prefix), ("delimiter", delimiter), ("key-marker", key), ("version-id-marker", version)]
+        {
+            if !value.is_empty() {
+                query.set(name, value.as_bytes());
+            }
+        }
+        let call = Call::new(Method::GET, bucket, "").query(&query);
+        let (headers, root) = self.call_document(upstream, call, now_us).await?;
+        if root.name != "ListVersionsResult" {
+            // It took no notice of the question: what it says are the current objects.
+            let message = format!("the store answered with <{}>", root.name);
+            return Err(ClientError::Refused { status: 501, code: "NotImplemented".to_owned(), message });
+        }
+        let rows = root.children.iter().filter(|one| one.name == "Version" || one.name == "DeleteMarker");
+        let versions = rows.map(|one| ListedVersion {
+            key: decoded(&root, one.text_of("Key")),
+            version: one.text_of("VersionId").to_owned(),
+            is_marker: one.name == "DeleteMarker",
+            size_bytes: number(one, "Size"),
+            storage_class: one.text_of("StorageClass").to_owned(),
+        });
+        let groups = root.all("CommonPrefixes").map(|one| decoded(&root, one.text_of("Prefix")));
+        let next = (decoded(&root, root.text_of("NextKeyMarker")), root.text_of("NextVersionIdMarker").to_owned());
+        let server = headers.get(http::header::SERVER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        Ok(VersionsPage {
+            versions: versions.collect(),
+            common_prefixes: groups.collect(),
+            next: next_page(&root, next, after, upstream.host(bucket))?,
+            by_folder: server.starts_with("SeaweedFS"),
+        })
+    }
+
     /// Lists one page of unfinished multipart uploads below a real prefix.
     pub async fn list_multipart_uploads(
         &self,
@@ -283,23 +390,23 @@ impl Client {
     ) -> Result<UploadsPage, ClientError> {
         let mut query = Query::default();
         query.flag("uploads");
-        query.set("encoding-type", b"url");
-        if !prefix.is_empty() {
-            query.set("prefix", prefix.as_bytes());
-        }
-        if let Some((key, upload_id)) = after {
-            query.set("key-marker", key.as_bytes());
-            query.set("upload-id-marker", upload_id.as_bytes());
+        // No encoding is asked for: SeaweedFS 4.48 says that it encodes here, and does not. Its pages are in the order
+        // of upload ids, so that its marker alone, without a key, leads on.
+        let (key, upload_id) = after.unwrap_or_default();
+        for (name, value) in [("prefix", prefix), ("key-marker", key), ("upload-id-marker", upload_id)] {
+            if !value.is_empty() {
+                query.set(name, value.as_bytes());
+            }
         }
         let root = self.call_xml(upstream, Call::new(Method::GET, bucket, "").query(&query), now_us).await?;
         let uploads = root.all("Upload").map(|one| ListedUpload {
             key: decoded(&root, one.text_of("Key")),
             upload_id: one.text_of("UploadId").to_owned(),
             initiated: one.text_of("Initiated").to_owned(),
+            storage_class: one.text_of("StorageClass").to_owned(),
         });
         let next = (decoded(&root, root.text_of("NextKeyMarker")), root.text_of("NextUploadIdMarker").to_owned());
-        let more = truncated(&root) && !next.0.is_empty();
-        Ok(UploadsPage { uploads: uploads.collect(), next: more.then_some(next) })
+        Ok(UploadsPage { uploads: uploads.collect(), next: next_page(&root, next, after, upstream.host(bucket))? })
     }
 
     /// Lists one page of the parts of an upload.

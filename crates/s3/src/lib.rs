@@ -22,7 +22,8 @@ mod checksum;
 mod sign;
 
 pub use calls::{
-    ListPage, ListQuery, ListedObject, ListedPart, ListedUpload, ObjectHead, PartsPage, UploadsPage, read_error,
+    ListPage, ListQuery, ListedObject, ListedPart, ListedUpload, ListedVersion, ObjectHead, PartsPage, UploadsPage,
+    VersionsPage, read_error,
 };
 pub use client::{AddressCheck, Body, BoxError, Client, ClientError, Destination, Outgoing, empty_body, full_body};
 pub use endpoint::{Style, Upstream};

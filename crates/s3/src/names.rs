@@ -122,6 +122,16 @@ pub fn object_hash(account: AccountId, real_bucket: &str, real_key: &[u8]) -> St
     hex::encode(&hasher.finalize().as_slice()[..16])
 }
 
+/// Names one version of an object in the metering index. The null version, which is the only one without versioning, is
+/// named as the object itself; others follow it after a dot.
+#[must_use]
+pub fn version_hash(object: &str, version: &str) -> String {
+    if version.is_empty() || version == "null" {
+        return object.to_owned();
+    }
+    format!("{object}.{}", &sha256_hex(version.as_bytes())[..32])
+}
+
 /// Names an unfinished multipart upload in the metering index: as [`object_hash`], over
 /// `account_id \0 upload_id`.
 #[must_use]

@@ -177,6 +177,30 @@ pub async fn mappings_below(tx: &mut Tx, org: OrgId) -> Result<Vec<Mapping>, Sto
     tx.fetch_all(sql, params![org], mapping_from_row).await
 }
 
+/// Rows over a bucket of that name, of whichever account, with the endpoint of their accounts: two accounts may lead to
+/// one store.
+pub async fn mappings_on(tx: &mut Tx, real_bucket: &str) -> Result<Vec<(Mapping, String)>, StoreError> {
+    let sql = scoped!(
+        "select m.mapping_id, m.org_id, m.user_id, m.virtual_bucket, m.folder, m.account_id, m.real_bucket, m.prefix,
+                m.access, m.created_us, s.endpoint
+           from s3_mapping m
+           join s3_account s on s.realm_id = m.realm_id and s.account_id = m.account_id
+          where m.realm_id = $1 and m.real_bucket = $2
+          order by m.prefix, m.mapping_id"
+    );
+    tx.fetch_all(sql, params![real_bucket], |row| Ok((mapping_from_row(row)?, row.text("endpoint")?))).await
+}
+
+/// A row made at `org`.
+pub async fn mapping_at(tx: &mut Tx, org: OrgId, mapping: MappingId) -> Result<Option<Mapping>, StoreError> {
+    let sql = scoped!(
+        "select mapping_id, org_id, user_id, virtual_bucket, folder, account_id, real_bucket, prefix, access, created_us
+           from s3_mapping
+          where realm_id = $1 and org_id = $2 and mapping_id = $3"
+    );
+    tx.fetch_optional(sql, params![org, mapping], mapping_from_row).await
+}
+
 /// Removes a mapping; what it counted stays counted.
 pub async fn delete_mapping(tx: &mut Tx, org: OrgId, mapping: MappingId) -> Result<u64, StoreError> {
     let sql = scoped!("delete from s3_mapping where realm_id = $1 and org_id = $2 and mapping_id = $3");

@@ -36,6 +36,18 @@ pub async fn enqueue(tx: &mut Tx, job: &Job) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Puts a job down for now, or has the one that waits done now.
+pub async fn hasten(tx: &mut Tx, job: &Job) -> Result<(), StoreError> {
+    enqueue(tx, job).await?;
+    let sql = scoped!(
+        "update job
+            set due_us = $3
+          where realm_id = $1 and unique_key = $2 and state = 'waiting' and due_us > $3"
+    );
+    tx.execute(sql, params![job.unique_key.as_str(), job.due_us]).await?;
+    Ok(())
+}
+
 /// Holds claimed work for longer, as long as somebody works on it.
 pub async fn renew(tx: &mut Tx, job: JobId, lease_until_us: i64) -> Result<(), StoreError> {
     let sql = scoped!("update job set lease_until_us = $3 where realm_id = $1 and job_id = $2");

@@ -26,6 +26,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (3, include_str!("../migrations/0003_indexes.sql")),
     (4, include_str!("../migrations/0004_repairs.sql")),
     (5, include_str!("../migrations/0005_sign_in.sql")),
+    (6, include_str!("../migrations/0006_former_mappings.sql")),
 ];
 
 /// Migrations after which keys are computed anew: those that bring one, or a new version of Unicode's tables.

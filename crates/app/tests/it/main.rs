@@ -163,6 +163,7 @@ macro_rules! on_both_engines {
 }
 
 // Below the macro that it uses.
+mod buckets;
 mod door;
 mod lockout;
 mod scim;

@@ -3,9 +3,9 @@
 use base::{AccountId, MappingId, OrgId, RealmId, UserId, World};
 use gateway::{Caller, Gateway, Mapping, Port, PortError, Settings, VirtualBucket};
 use http::{HeaderMap, HeaderValue};
-use metering::s3::S3Request;
+use metering::s3::{ObjectChange, S3Request};
 use s3::sigv4::{Signer, SigningKeyCache, UNSIGNED_PAYLOAD, presign_url, sign_headers};
-use s3::{Client, Style, Upstream};
+use s3::{Client, Style, Upstream, names};
 use std::sync::Arc;
 use std::time::Duration;
 use testkit::TestWorld;
@@ -103,6 +103,9 @@ impl Stage {
             Signer { access_key_id: KEY, secret: SECRET, region: "r", now_us: self.world.now_us(), cache: &cache };
         let mut headers = HeaderMap::new();
         headers.insert("host", HeaderValue::from_static(HOST));
+        for (name, value) in more.iter().filter(|(name, _)| name.starts_with("x-")) {
+            headers.insert(*name, value.parse().unwrap());
+        }
         sign_headers(&signer, method, target, &mut headers, UNSIGNED_PAYLOAD).unwrap();
         for (name, value) in more {
             headers.insert(*name, value.parse().unwrap());
@@ -323,4 +326,121 @@ async fn strangers_are_not_metered() {
     let mut client = stage.send(&head).await;
     assert!(all_of(&mut client).await.contains("InvalidAccessKeyId"));
     assert!(stage.events.try_recv().is_err());
+}
+
+/// S05: whoever signed it is known, so that what they were refused is taken down.
+#[tokio::test]
+async fn what_is_refused_to_who_signed_is_recorded() {
+    let mut stage = Stage::new(|_| {}).await;
+    for (method, target, more, status, code) in [
+        ("PUT", "/data/k", ("x-amz-acl", "public-read"), 403, "AccessDenied"),
+        ("PUT", "/data/k", ("x-amz-grant-read", "id=1"), 403, "AccessDenied"),
+        ("PUT", "/data/k", ("x-minio-source-mtime", "1"), 501, "NotImplemented"),
+        ("GET", "/data/k?x-amz-bad%20name=1", ("x-amz-meta-a", "b"), 400, "InvalidArgument"),
+        ("POST", "/data", ("content-type", "multipart/form-data; boundary=x"), 501, "NotImplemented"),
+    ] {
+        let headers =
+            [(more.0, more.1.to_owned()), ("content-length", "0".to_owned()), ("connection", "close".to_owned())];
+        let mut client = stage.send(&stage.head(method, target, &headers)).await;
+        let answer = all_of(&mut client).await;
+        assert!(answer.contains(code), "{method} {target}: {answer}");
+        let event = stage.events.recv().await.unwrap();
+        assert_eq!((event.status, event.error_code.as_str()), (status, code), "{method} {target}");
+        assert_eq!((event.bytes_in, event.changes.len(), event.user), (0, 0, UserId(3)));
+    }
+}
+
+impl Stage {
+    /// Sends a request with an empty body and answers it at the upstream; gives what it changed.
+    async fn changes_of(&mut self, method: &str, target: &str, answer: &str) -> Vec<ObjectChange> {
+        let headers = [("content-length", "0".to_owned()), ("connection", "close".to_owned())];
+        let mut client = self.send(&self.head(method, target, &headers)).await;
+        let mut upstream = self.accept().await;
+        upstream
+            .write_all(format!("HTTP/1.1 {answer}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").as_bytes())
+            .await
+            .unwrap();
+        all_of(&mut client).await;
+        self.events.recv().await.unwrap().changes
+    }
+}
+
+fn name(version: &str) -> String {
+    names::version_hash(&names::object_hash(AccountId(1), "real-1", b"t/k"), version)
+}
+
+fn put(version: &str, size_bytes: u64, class: &str) -> ObjectChange {
+    ObjectChange::Put { object: name(version), size_bytes, class: class.into() }
+}
+
+/// S01: with versions nothing is replaced, and a delete frees nothing but what it names.
+#[tokio::test]
+async fn versions_are_metered_as_the_store_names_them() {
+    let mut stage = Stage::new(|_| {}).await;
+    let gone = |version: &str| vec![ObjectChange::Delete { object: name(version) }];
+    for (method, target, answer, want) in [
+        ("PUT", "/data/k", "200 OK", vec![put("", 0, "STANDARD")]),
+        ("PUT", "/data/k", "200 OK\r\nx-amz-version-id: null", vec![put("", 0, "STANDARD")]),
+        ("PUT", "/data/k", "200 OK\r\nx-amz-version-id: v1", vec![put("v1", 0, "STANDARD")]),
+        ("DELETE", "/data/k", "204 No Content", gone("")),
+        ("DELETE", "/data/k", "204 No Content\r\nx-amz-delete-marker: true\r\nx-amz-version-id: m1", vec![]),
+        ("DELETE", "/data/k", "204 No Content\r\nx-amz-delete-marker: true\r\nx-amz-version-id: null", gone("")),
+        ("DELETE", "/data/k?versionId=v1", "204 No Content\r\nx-amz-version-id: v1", gone("v1")),
+        ("DELETE", "/data/k?versionId=null", "204 No Content", gone("")),
+        (
+            "DELETE",
+            "/data/k?versionId=m1",
+            "204 No Content\r\nx-amz-delete-marker: true\r\nx-amz-version-id: m1",
+            vec![],
+        ),
+    ] {
+        assert_eq!(stage.changes_of(method, target, answer).await, want, "{method} {target}: {answer}");
+    }
+}
+
+/// S08.
+#[tokio::test]
+async fn the_storage_class_is_that_of_the_request() {
+    let mut stage = Stage::new(|_| {}).await;
+    for (said, want) in [("STANDARD_IA", "STANDARD_IA"), ("GLACIER", "GLACIER"), ("no class!", "STANDARD")] {
+        let headers = [
+            ("content-length", "0".to_owned()),
+            ("x-amz-storage-class", said.to_owned()),
+            ("connection", "close".to_owned()),
+        ];
+        let mut client = stage.send(&stage.head("PUT", "/data/k", &headers)).await;
+        let mut upstream = stage.accept().await;
+        upstream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        all_of(&mut client).await;
+        assert_eq!(stage.events.recv().await.unwrap().changes, [put("", 0, want)], "{said}");
+    }
+}
+
+/// S04: two writers of one key; the store keeps the one that it answers first. Who answers last is not who stays, so both
+/// ask, and the last stamp says what is there.
+#[tokio::test]
+async fn after_a_race_the_index_says_what_the_store_kept() {
+    let mut stage = Stage::new(|_| {}).await;
+    let write = |size: usize| {
+        let headers = [("content-length", size.to_string()), ("connection", "close".to_owned())];
+        format!("{}{}", stage.head("PUT", "/data/k", &headers), "x".repeat(size))
+    };
+    let (mut one, mut other) = (stage.send(&write(5)).await, stage.send(&write(7)).await);
+    let (mut first, mut second) = (stage.accept().await, stage.accept().await);
+    for upstream in [&mut first, &mut second] {
+        upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await.unwrap();
+    }
+    // Each asks for itself, one after the other: 7 bytes stayed.
+    for _ in 0..2 {
+        let mut look = stage.accept().await;
+        look.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\nconnection: close\r\n\r\n").await.unwrap();
+    }
+    all_of(&mut one).await;
+    all_of(&mut other).await;
+    let events = [stage.events.recv().await.unwrap(), stage.events.recv().await.unwrap()];
+    assert!(events.iter().all(|event| event.changes == [put("", 7, "STANDARD")]), "{events:?}");
+    assert_ne!(events[0].at_us, events[1].at_us, "they have an order");
+    // A write that comes later is alone again.
+    let changes = stage.changes_of("PUT", "/data/k", "200 OK").await;
+    assert_eq!(changes, [put("", 0, "STANDARD")]);
 }

@@ -2,8 +2,10 @@
 
 use base::period::HOUR_US;
 use base::{AccountId, OrgId, Period, QuantityNano, RealmId, RequestId, UserId, World, Zone};
-use lake::{Buckets, GroupBy, Lake, RawBatch, RecordFilter, RollUp, RolledUp, SeenObject, Settings};
-use metering::s3::{AuthKind, ObjectChange, RequestClass, S3Request};
+use lake::{
+    Buckets, GroupBy, Lake, Listing, RawBatch, RecordFilter, RollUp, RolledUp, SeenObject, SeenOwner, Settings,
+};
+use metering::s3::{AuthKind, ObjectChange, RequestClass, S3Request, STANDARD};
 use metering::{RawEvent, RecordKind, UsageRecord};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -87,6 +89,11 @@ on_both_engines!(
     a_part_that_comes_after_its_upload_ends_with_it,
     a_catalog_of_version_1_is_brought_up,
     the_sweep_books_the_drift,
+    versions_are_objects_of_their_own,
+    a_part_that_the_store_gave_up_is_not_billed,
+    what_changed_behind_the_gateway_stays_whose_it_was,
+    storage_classes_are_kept_apart,
+    what_was_given_up_goes_to_who_has_it,
     the_sweep_leaves_alone_what_was_deleted_meanwhile,
     a_cut_between_batch_and_removal_doubles_nothing,
     compaction_changes_no_figure,
@@ -296,7 +303,26 @@ fn request(no: u128, at_us: i64, user: u128, changes: Vec<ObjectChange>) -> RawE
 }
 
 fn put(object: &str, size_bytes: u64) -> Vec<ObjectChange> {
-    vec![ObjectChange::Put { object: object.into(), size_bytes }]
+    vec![ObjectChange::Put { object: object.into(), size_bytes, class: STANDARD.into() }]
+}
+
+/// What a listing of the account shows: an object of nobody's.
+fn seen(object: &str, size_bytes: u64) -> SeenObject {
+    let (org_path, bucket) = ("/root/10/".to_owned(), "b".to_owned());
+    let owner = SeenOwner { org: OrgId(10), org_path, user: None, bucket };
+    SeenObject {
+        object: object.into(),
+        size_bytes,
+        class: STANDARD.into(),
+        owner: Arc::new(owner),
+        given_up: None,
+        shown: format!("b/{object}"),
+    }
+}
+
+fn listing(objects: &[(&str, u64)]) -> Listing {
+    let objects = objects.iter().map(|(object, size)| seen(object, *size)).collect();
+    Listing { objects, has_versions: true, has_parts: true }
 }
 
 async fn byte_seconds(lake: &Lake, user: u128) -> i128 {
@@ -318,13 +344,13 @@ async fn storage_is_an_exact_integral(bench: Bench) {
             3,
             OCTOBER_US + 2_000 * second,
             1,
-            vec![ObjectChange::PutPart { upload: upload(), part: 1, size_bytes: 7 }],
+            vec![ObjectChange::PutPart { upload: upload(), part: 1, size_bytes: 7, class: STANDARD.into() }],
         ),
         request(
             4,
             OCTOBER_US + 2_000 * second,
             1,
-            vec![ObjectChange::PutPart { upload: upload(), part: 2, size_bytes: 7 }],
+            vec![ObjectChange::PutPart { upload: upload(), part: 2, size_bytes: 7, class: STANDARD.into() }],
         ),
         request(5, OCTOBER_US + 3_000 * second, 1, vec![ObjectChange::EndUpload { upload: upload() }]),
         request(6, OCTOBER_US + 2 * HOUR_US, 2, vec![ObjectChange::Delete { object: "o1".into() }]),
@@ -379,7 +405,7 @@ async fn events_of_an_object_may_come_in_any_order(bench: Bench) {
 
 async fn a_part_that_comes_after_its_upload_ends_with_it(bench: Bench) {
     let upload = || "up".to_owned();
-    let part = |part| vec![ObjectChange::PutPart { upload: upload(), part, size_bytes: 7 }];
+    let part = |part| vec![ObjectChange::PutPart { upload: upload(), part, size_bytes: 7, class: STANDARD.into() }];
     let end = vec![ObjectChange::EndUpload { upload: upload() }];
     bench.append(&[request(1, OCTOBER_US, 1, part(1))]).await;
     bench.append(&[request(2, OCTOBER_US + 100_000_000, 1, end)]).await;
@@ -392,17 +418,9 @@ async fn a_part_that_comes_after_its_upload_ends_with_it(bench: Bench) {
 
 async fn the_sweep_leaves_alone_what_was_deleted_meanwhile(bench: Bench) {
     let delete = |object: &str| vec![ObjectChange::Delete { object: object.into() }];
-    let seen = |object: &str, size_bytes| SeenObject {
-        object: object.into(),
-        size_bytes,
-        org: OrgId(10),
-        org_path: "/root/10/".into(),
-        user: None,
-        bucket: "b".into(),
-    };
     bench.append(&[request(1, OCTOBER_US, 1, put("known", 5))]).await;
     let started = OCTOBER_US + 1_000;
-    let listing = [seen("known", 5), seen("unknown", 7), seen("before", 9)];
+    let listing = listing(&[("known", 5), ("unknown", 7), ("before", 9)]);
     // Listed, then deleted: one that the index knew and one that it did not. The third was deleted earlier,
     // and is there again without the gateway.
     bench.append(&[request(2, started - 1, 1, delete("before"))]).await;
@@ -446,7 +464,16 @@ async fn a_cut_between_batch_and_removal_doubles_nothing(bench: Bench) {
 async fn a_catalog_of_version_1_is_brought_up(bench: Bench) {
     bench.append(&[request(1, OCTOBER_US, 1, put("o1", 5))]).await;
     bench.lake.seal().await.unwrap();
-    let sql = ["drop table PLACE.s3_past", "delete from PLACE.lake_version where version = 2"];
+    let sql = [
+        "drop table PLACE.s3_past",
+        "alter table PLACE.s3_object drop column class",
+        "alter table PLACE.s3_change drop column class",
+        "create table PLACE.old_level as
+           select realm_id, org_id, user_id, bucket, org_path, bytes, ticked_us from PLACE.s3_level",
+        "drop table PLACE.s3_level",
+        "alter table PLACE.old_level rename to s3_level",
+        "delete from PLACE.lake_version where version in (2, 4)",
+    ];
     match &bench.postgres {
         Some(url) => sql.iter().for_each(|sql| drop(testkit::run_psql(url, &sql.replace("PLACE", "lake")))),
         None => {
@@ -477,15 +504,7 @@ async fn the_sweep_books_the_drift(bench: Bench) {
     bench.world.set(OCTOBER_US);
     bench.append(&[request(1, OCTOBER_US, 1, [put("keep", 5), put("gone", 7), put("grown", 1)].concat())]).await;
     bench.world.set(OCTOBER_US + HOUR_US);
-    let seen = |object: &str, size_bytes| SeenObject {
-        object: object.into(),
-        size_bytes,
-        org: OrgId(10),
-        org_path: "/root/10/".into(),
-        user: None,
-        bucket: "b".into(),
-    };
-    let listing = [seen("keep", 5), seen("grown", 4), seen("new", 9)];
+    let listing = listing(&[("keep", 5), ("grown", 4), ("new", 9)]);
     let started = bench.world.now_us();
     let drift = bench.lake.reconcile(OWN, AccountId(1), &listing, started).await.unwrap();
     assert_eq!((drift.added, drift.removed, drift.resized, drift.bytes), (1, 1, 1, 9 - 7 + 3));
@@ -493,7 +512,114 @@ async fn the_sweep_books_the_drift(bench: Bench) {
     assert_eq!((again.added, again.removed, again.resized, again.bytes), (0, 0, 0, 0));
     let stored: i64 = bench.lake.stored_bytes(OWN).await.unwrap().iter().map(|(.., bytes)| bytes).sum();
     assert_eq!(stored, 5 + 4 + 9);
-    assert_eq!(bench.lake.reconcile(TWIN, AccountId(1), &[], started).await.unwrap().removed, 0);
+    assert_eq!(bench.lake.reconcile(TWIN, AccountId(1), &Listing::default(), started).await.unwrap().removed, 0);
+}
+
+/// S01: three versions of 1,000,000 bytes, of which the bucket was billed none.
+async fn versions_are_objects_of_their_own(bench: Bench) {
+    let version = |no: u64| format!("o1.{no}");
+    let writes = (1..=3).flat_map(|no| put(&version(no), 1_000_000)).collect();
+    bench.append(&[request(1, OCTOBER_US, 1, writes)]).await;
+    let gone = vec![ObjectChange::Delete { object: version(2) }];
+    bench.append(&[request(2, OCTOBER_US + HOUR_US / 2, 1, gone)]).await;
+    bench.lake.tick_storage(OCTOBER_US + HOUR_US).await.unwrap();
+    assert_eq!(byte_seconds(&bench.lake, 1).await, 2_000_000 * 3_600 + 1_000_000 * 1_800);
+    // A store that lists no versions says nothing about them.
+    bench.world.set(OCTOBER_US + 2 * HOUR_US);
+    let current = Listing { has_versions: false, ..listing(&[]) };
+    let drift = bench.lake.reconcile(OWN, AccountId(1), &current, bench.world.now_us()).await.unwrap();
+    assert_eq!((drift.removed, drift.bytes), (0, 0));
+    let all = listing(&[("o1.1", 1_000_000)]);
+    let drift = bench.lake.reconcile(OWN, AccountId(1), &all, bench.world.now_us()).await.unwrap();
+    assert_eq!((drift.removed, drift.bytes), (1, -1_000_000));
+}
+
+/// S02: a part of 250,000 bytes whose upload the store gave up.
+async fn a_part_that_the_store_gave_up_is_not_billed(bench: Bench) {
+    let part = |upload: &str, part, size_bytes| ObjectChange::PutPart {
+        upload: upload.into(),
+        part,
+        size_bytes,
+        class: STANDARD.into(),
+    };
+    bench.append(&[request(1, OCTOBER_US, 1, vec![part("gone", 1, 250_000), part("kept", 1, 7)])]).await;
+    let started = OCTOBER_US + HOUR_US;
+    bench.append(&[request(2, started + 1, 1, vec![part("young", 1, 9)])]).await;
+    bench.world.set(started + 2);
+    let unknown = Listing { has_parts: false, ..listing(&[]) };
+    let drift = bench.lake.reconcile(OWN, AccountId(1), &unknown, started).await.unwrap();
+    assert_eq!((drift.removed, drift.bytes), (0, 0), "parts that could not be listed stay");
+    let parts = listing(&[("kept/00001", 7), ("kept/00002", 5), ("new/00001", 3)]);
+    let drift = bench.lake.reconcile(OWN, AccountId(1), &parts, started).await.unwrap();
+    assert_eq!((drift.removed, drift.added, drift.bytes), (1, 2, -250_000 + 5 + 3), "the young one is left alone");
+    let stored = bench.lake.stored_bytes(OWN).await.unwrap();
+    let of = |user: Option<UserId>| stored.iter().find(|row| row.1 == user).map(|row| row.3);
+    assert_eq!((of(Some(UserId(1))), of(None)), (Some(7 + 5 + 9), Some(3)), "parts of an upload are its owner's");
+    // The end of the upload ends what the sweep found of it.
+    let end = vec![ObjectChange::EndUpload { upload: "kept".into() }];
+    bench.append(&[request(3, started + 10, 1, end)]).await;
+    bench.lake.seal().await.unwrap();
+    let left: i64 = bench.lake.stored_bytes(OWN).await.unwrap().iter().map(|row| row.3).sum();
+    assert_eq!(left, 9 + 3);
+}
+
+/// S06: an object that was resized behind the gateway lost its user.
+async fn what_changed_behind_the_gateway_stays_whose_it_was(bench: Bench) {
+    bench.append(&[request(1, OCTOBER_US, 1, [put("o1", 100), put("o2", 1)].concat())]).await;
+    bench.world.set(OCTOBER_US + HOUR_US);
+    let found = listing(&[("o1", 200), ("o2", 1), ("o2.new", 50), ("o3", 7)]);
+    let drift = bench.lake.reconcile(OWN, AccountId(1), &found, bench.world.now_us()).await.unwrap();
+    assert_eq!((drift.resized, drift.added, drift.bytes), (1, 2, 100 + 50 + 7));
+    assert_eq!(drift.examples, ["resized b/o1: 100 bytes, now 200", "found b/o2.new: 50 bytes", "found b/o3: 7 bytes"]);
+    let stored = bench.lake.stored_bytes(OWN).await.unwrap();
+    let of = |user: Option<UserId>| stored.iter().find(|row| row.1 == user).map(|row| row.3);
+    assert_eq!((of(Some(UserId(1))), of(None)), (Some(200 + 1 + 50), Some(7)));
+    bench.lake.tick_storage(OCTOBER_US + 2 * HOUR_US).await.unwrap();
+    assert_eq!(byte_seconds(&bench.lake, 1).await, 101 * 3_600 + 251 * 3_600);
+}
+
+/// S08.
+async fn storage_classes_are_kept_apart(bench: Bench) {
+    let cold =
+        |object: &str, size_bytes| ObjectChange::Put { object: object.into(), size_bytes, class: "STANDARD_IA".into() };
+    bench.append(&[request(1, OCTOBER_US, 1, [put("o1", 100), vec![cold("o2", 10)]].concat())]).await;
+    // A rule of the store moves the first one at half past.
+    let half = OCTOBER_US + HOUR_US / 2;
+    bench.world.set(half);
+    let mut found = listing(&[("o1", 100), ("o2", 10)]);
+    found.objects.iter_mut().for_each(|object| object.class = "STANDARD_IA".into());
+    let drift = bench.lake.reconcile(OWN, AccountId(1), &found, half).await.unwrap();
+    assert_eq!((drift.moved, drift.resized, drift.bytes), (1, 0, 0));
+    bench.lake.tick_storage(OCTOBER_US + HOUR_US).await.unwrap();
+    let mut storage = question(OWN);
+    storage.meters = BTreeSet::from(["s3.storage".to_owned()]);
+    let rows = bench.lake.roll_up(storage).await.unwrap();
+    let of = |class: &str| {
+        let of_class =
+            rows.iter().filter(|row| row.dimensions == format!(r#"{{"bucket":"b","storage_class":"{class}"}}"#));
+        of_class.map(|row| row.quantity.0 / 1_000_000_000).sum::<i128>()
+    };
+    assert_eq!((of("STANDARD"), of("STANDARD_IA")), (100 * 1_800, 10 * 3_600 + 100 * 1_800), "{rows:?}");
+    assert_eq!(byte_seconds(&bench.lake, 1).await, 110 * 3_600, "together they are what is stored");
+}
+
+/// S07: an organisation that gave up what it stored in a place that somebody else holds as well.
+async fn what_was_given_up_goes_to_who_has_it(bench: Bench) {
+    bench.append(&[request(1, OCTOBER_US, 1, [put("o1", 100), put("o2", 7)].concat())]).await;
+    bench.lake.seal().await.unwrap();
+    let (org, _, bucket, _) = bench.lake.stored_bytes(OWN).await.unwrap().remove(0);
+    bench.world.set(OCTOBER_US + HOUR_US);
+    let mut found = listing(&[("o1", 100), ("o2", 7)]);
+    let next = SeenOwner { org: OrgId(11), org_path: "/root/11/".into(), user: None, bucket: "c".into() };
+    found.objects[0].given_up = Some((org, bucket));
+    found.objects[0].owner = Arc::new(next);
+    let drift = bench.lake.reconcile(OWN, AccountId(1), &found, bench.world.now_us()).await.unwrap();
+    assert_eq!((drift.moved, drift.bytes), (1, 0));
+    let stored = bench.lake.stored_bytes(OWN).await.unwrap();
+    let of = |org| stored.iter().filter(|row| row.0 == org).map(|row| row.3).sum::<i64>();
+    assert_eq!((of(org), of(OrgId(11))), (7, 100));
+    let again = bench.lake.reconcile(OWN, AccountId(1), &found, bench.world.now_us() + 1).await.unwrap();
+    assert!(!again.is_any(), "{again:?}");
 }
 
 async fn compaction_changes_no_figure(bench: Bench) {

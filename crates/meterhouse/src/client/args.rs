@@ -704,9 +704,22 @@ pub(crate) enum BucketVerb {
         /// write or read.
         #[arg(long, default_value = "write")]
         access: String,
+        /// Yes to a place that others have mapped, too.
+        #[arg(long)]
+        overlap: bool,
     },
     /// Remove a row. The objects stay where they are.
     Unmap {
+        /// The row's id.
+        mapping: String,
+        /// Charge for what is stored there no more.
+        #[arg(long)]
+        stop_charge: bool,
+    },
+    /// List the rows that were removed, as long as something is stored there.
+    Former,
+    /// Charge no more for what is stored below a row that was removed.
+    StopCharge {
         /// The row's id.
         mapping: String,
     },

@@ -44,6 +44,15 @@ const SWEPT: [Column; 5] = [
     ("RESIZED", "/resized"),
     ("BYTES", "/bytes"),
 ];
+const FORMER: [Column; 7] = [
+    ("ID", "/id"),
+    ("ORG", "/org"),
+    ("BUCKET", "/bucket"),
+    ("FOLDER", "/folder"),
+    ("CHARGE", "/charge"),
+    ("REAL BUCKET", "/real_bucket"),
+    ("REMOVED", "/removed_at"),
+];
 const BUCKETS: [Column; 9] = [
     ("ID", "/id"),
     ("BUCKET", "/bucket"),
@@ -197,19 +206,30 @@ async fn source_add(session: Session, args: SourceAddArgs) -> Result<u8, Exit> {
 }
 
 async fn bucket(session: Session, verb: BucketVerb) -> Result<u8, Exit> {
-    let path = format!("/v1/orgs/{}/buckets", session.org().await?);
+    let org = session.org().await?;
+    let (path, former) = (format!("/v1/orgs/{org}/buckets"), format!("/v1/orgs/{org}/former-buckets"));
     match verb {
         BucketVerb::List => session.list(&path, &[], &BUCKETS).await,
-        BucketVerb::Map { bucket, account, real_bucket, folder, prefix, user, access } => {
+        BucketVerb::Map { bucket, account, real_bucket, folder, prefix, user, access, overlap } => {
             let body = json!({
                 "bucket": bucket, "account": account, "real_bucket": real_bucket, "folder": folder,
-                "prefix": prefix, "user": user, "access": access,
+                "prefix": prefix, "user": user, "access": access, "overlap": overlap,
             });
             session.change(Call::post(path, &body), &BUCKETS).await
         }
-        BucketVerb::Unmap { mapping } => {
-            let call = Call::delete(format!("{path}/{}", encode(&mapping)));
-            session.quietly(call, "The row is removed; the objects stay where they are.").await
+        BucketVerb::Unmap { mapping, stop_charge } => {
+            let (charge, says) = if stop_charge {
+                ("stop", "The row is removed; the objects stay where they are and are charged no more.")
+            } else {
+                ("goes_on", "The row is removed; the objects stay where they are and are charged until they are gone.")
+            };
+            let call = Call::delete(format!("{path}/{}?charge={charge}", encode(&mapping)));
+            session.quietly(call, says).await
+        }
+        BucketVerb::Former => session.list(&former, &[], &FORMER).await,
+        BucketVerb::StopCharge { mapping } => {
+            let call = Call::post(format!("{former}/{}/stop", encode(&mapping)), &json!({}));
+            session.quietly(call, "What is stored there is charged no more.").await
         }
     }
 }

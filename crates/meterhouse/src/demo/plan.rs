@@ -2,9 +2,10 @@
 
 use crate::Exit;
 use access::{Builtin, PolicyRef};
+use app::buckets::{self, NewMapping};
 use app::orgs::NewOrg;
 use app::realms::{NewRealm, create};
-use app::sources::{NewAccount, NewMapping};
+use app::sources::NewAccount;
 use app::{App, Cx, keys, orgs, people, prices, secrets, sources};
 use base::{AccountId, Currency, OrgId, UserId, Zone};
 use sim::s3_store::S3Store;
@@ -130,8 +131,9 @@ impl Builder {
             real_bucket: real_bucket.to_owned(),
             prefix: prefix.to_owned(),
             access: access.to_owned(),
+            overlap: false,
         };
-        sources::map(&self.cx, org, new).await?;
+        buckets::map(&self.cx, org, new).await?;
         Ok(())
     }
 }

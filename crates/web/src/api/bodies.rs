@@ -144,6 +144,9 @@ pub(super) struct NewMapping {
     /// `write` or `read`.
     #[serde(default = "access")]
     pub(super) access: String,
+    /// Yes to a place that others have mapped, too.
+    #[serde(default)]
+    pub(super) overlap: bool,
 }
 
 fn access() -> String {

@@ -93,6 +93,8 @@ routes! {
     GET "/v1/orgs/{org}/buckets" sources::list_buckets,
     POST "/v1/orgs/{org}/buckets" sources::map_bucket,
     DELETE "/v1/orgs/{org}/buckets/{mapping}" sources::unmap_bucket,
+    GET "/v1/orgs/{org}/former-buckets" sources::list_former_buckets,
+    POST "/v1/orgs/{org}/former-buckets/{former}/stop" sources::stop_former_bucket,
     GET "/v1/meters" usage::list_meters,
     POST "/v1/meters" usage::define_meter,
     POST "/v1/events" usage::send_events,

@@ -353,14 +353,20 @@ pub(super) struct Swept {
     pub(super) removed: u64,
     /// With another size.
     pub(super) resized: u64,
+    /// In another storage class, or another organisation's since its own gave them up.
+    pub(super) moved: u64,
     /// Bytes booked, net.
     pub(super) bytes: i64,
+    /// What the account does not list, in words.
+    pub(super) unlisted: Vec<String>,
+    /// The first of the differences, by bucket and key.
+    pub(super) examples: Vec<String>,
 }
 
 impl From<rows::Drift> for Swept {
     fn from(drift: rows::Drift) -> Self {
-        let rows::Drift { compared, added, removed, resized, bytes } = drift;
-        Self { compared, added, removed, resized, bytes }
+        let rows::Drift { compared, added, removed, resized, moved, bytes, unlisted, examples } = drift;
+        Self { compared, added, removed, resized, moved, bytes, unlisted, examples }
     }
 }
 
@@ -387,8 +393,48 @@ pub(super) struct Mapping {
     pub(super) created_at: String,
 }
 
-impl From<app::sources::Shown> for Mapping {
-    fn from(row: app::sources::Shown) -> Self {
+/// A row of the name space that was removed.
+#[derive(Serialize, ToSchema)]
+pub(super) struct FormerMapping {
+    pub(super) id: String,
+    pub(super) org: String,
+    /// Whose alone it was.
+    pub(super) user: Option<String>,
+    /// Bucket as it was seen.
+    pub(super) bucket: String,
+    /// Folder in it.
+    pub(super) folder: String,
+    /// `goes_on`: what is stored there is charged until it is gone; `stop`: not any more.
+    pub(super) charge: String,
+    /// The S3 account behind it; hidden below the organisation that owns the account, like the two after it.
+    pub(super) account: Option<String>,
+    /// Bucket there.
+    pub(super) real_bucket: Option<String>,
+    /// Prefix there.
+    pub(super) prefix: Option<String>,
+    pub(super) removed_at: String,
+}
+
+impl From<app::buckets::Former> for FormerMapping {
+    fn from(row: app::buckets::Former) -> Self {
+        let behind = row.behind;
+        Self {
+            id: row.id.to_string(),
+            org: row.org.to_string(),
+            user: row.user.map(|user| user.to_string()),
+            bucket: row.virtual_bucket,
+            folder: row.folder,
+            charge: row.charge.code().to_owned(),
+            account: behind.as_ref().map(|behind| behind.account.to_string()),
+            real_bucket: behind.as_ref().map(|behind| behind.real_bucket.clone()),
+            prefix: behind.map(|behind| behind.prefix),
+            removed_at: format_instant(row.removed_us),
+        }
+    }
+}
+
+impl From<app::buckets::Shown> for Mapping {
+    fn from(row: app::buckets::Shown) -> Self {
         let behind = row.behind;
         Self {
             id: row.id.to_string(),

@@ -2,15 +2,18 @@
 
 use super::bodies::{NewAccount, NewMapping};
 use super::idempotent::Change;
-use super::models::{Account, List, Mapping, Swept, Tried};
+use super::models::{Account, FormerMapping, List, Mapping, Swept, Tried};
 use super::request::{Answer, Asked, ListAsked, Refused, id, page, parsed};
 use crate::auth::Caller;
-use app::sources;
+use app::rows::Charge;
+use app::{buckets, sources};
 use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 use base::{AccountId, MappingId, OrgId};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 impl From<NewAccount> for sources::NewAccount {
     fn from(body: NewAccount) -> Self {
@@ -81,7 +84,7 @@ pub(super) async fn test_account(Path(account): Path<String>, change: Change) ->
 #[utoipa::path(post, path = "/v1/s3-accounts/{account}/sweep", responses((status = 200, body = Swept)))]
 pub(super) async fn sweep_account(Path(account): Path<String>, change: Change) -> Result<Response, Refused> {
     let account: AccountId = id(&account, "S3 account")?;
-    let work = async { Ok(Swept::from(sources::sweep(change.cx(), account).await?)) };
+    let work = async { Ok(Swept::from(app::sweep::sweep(change.cx(), account).await?)) };
     change.once(StatusCode::OK, work).await
 }
 
@@ -97,7 +100,7 @@ pub(super) async fn list_buckets(
     Path(org): Path<String>,
     Asked(asked): Asked<ListAsked>,
 ) -> Answer<List<Mapping>> {
-    let rows = sources::mappings(&me.cx, id(&org, "organisation")?).await?.into_iter().map(Mapping::from).collect();
+    let rows = buckets::list(&me.cx, id(&org, "organisation")?).await?.into_iter().map(Mapping::from).collect();
     Ok(Json(page(rows, &asked, |mapping| mapping.id.clone())?))
 }
 
@@ -111,7 +114,7 @@ pub(super) async fn list_buckets(
 pub(super) async fn map_bucket(Path(org): Path<String>, change: Change) -> Result<Response, Refused> {
     let org: OrgId = id(&org, "organisation")?;
     let body: NewMapping = change.json()?;
-    let new = sources::NewMapping {
+    let new = buckets::NewMapping {
         user: body.user.map(|text| parsed("user", &text)).transpose()?,
         virtual_bucket: body.bucket,
         folder: body.folder,
@@ -119,19 +122,72 @@ pub(super) async fn map_bucket(Path(org): Path<String>, change: Change) -> Resul
         real_bucket: body.real_bucket,
         prefix: body.prefix,
         access: body.access,
+        overlap: body.overlap,
     };
-    let work = async { Ok(Mapping::from(sources::map(change.cx(), org, new).await?)) };
+    let work = async { Ok(Mapping::from(buckets::map(change.cx(), org, new).await?)) };
     change.once(StatusCode::CREATED, work).await
 }
 
-/// Removes a row of the name space. The objects stay where they are.
-#[utoipa::path(delete, path = "/v1/orgs/{org}/buckets/{mapping}", responses((status = 204)))]
+/// Removes a row of the name space. The objects stay where they are, and are charged on until they are gone.
+#[utoipa::path(
+    delete,
+    path = "/v1/orgs/{org}/buckets/{mapping}",
+    params(Unmapping),
+    responses((status = 204))
+)]
 pub(super) async fn unmap_bucket(
     Path((org, mapping)): Path<(String, String)>,
+    Asked(asked): Asked<Unmapping>,
     change: Change,
 ) -> Result<Response, Refused> {
     let org: OrgId = id(&org, "organisation")?;
     let mapping: MappingId = id(&mapping, "mapping")?;
-    let work = async { Ok(sources::unmap(change.cx(), org, mapping).await?) };
+    let charge = charge_of(&asked.charge)?;
+    let work = async { Ok(buckets::unmap(change.cx(), org, mapping, charge).await?) };
+    change.once(StatusCode::NO_CONTENT, work).await
+}
+
+/// What becomes of the charge for what is stored there.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Unmapping {
+    /// `goes_on` (the usual): until the objects are gone; `stop`: not any more from the next sweep on.
+    #[serde(default)]
+    charge: String,
+}
+
+fn charge_of(text: &str) -> Result<Charge, Refused> {
+    if text.is_empty() {
+        return Ok(Charge::GoesOn);
+    }
+    Ok(text.parse().map_err(|()| app::Failure::invalid("charge", text, "is not one of goes_on, stop"))?)
+}
+
+/// Lists the rows of the name space that were removed, as long as something is stored there.
+#[utoipa::path(
+    get,
+    path = "/v1/orgs/{org}/former-buckets",
+    params(ListAsked),
+    responses((status = 200, body = List<FormerMapping>))
+)]
+pub(super) async fn list_former_buckets(
+    Caller(me): Caller,
+    Path(org): Path<String>,
+    Asked(asked): Asked<ListAsked>,
+) -> Answer<List<FormerMapping>> {
+    let rows = buckets::former(&me.cx, id(&org, "organisation")?).await?.into_iter().map(FormerMapping::from).collect();
+    Ok(Json(page(rows, &asked, |mapping| mapping.id.clone())?))
+}
+
+/// Ends the charge for what is still stored below a row that was removed, from the sweep on that is due now.
+#[utoipa::path(post, path = "/v1/orgs/{org}/former-buckets/{former}/stop", responses((status = 204)))]
+pub(super) async fn stop_former_bucket(
+    Path((org, former)): Path<(String, String)>,
+    change: Change,
+) -> Result<Response, Refused> {
+    let org: OrgId = id(&org, "organisation")?;
+    let mapping: MappingId = id(&former, "mapping")?;
+    let work = async { Ok(buckets::stop(change.cx(), org, mapping).await?) };
     change.once(StatusCode::NO_CONTENT, work).await
 }

@@ -7,15 +7,16 @@ use super::frame::{
 use super::sources::linkable;
 use crate::Web;
 use crate::auth::Visitor;
+use app::buckets::{self, Former, NewMapping, Shown};
+use app::rows::Charge;
 use app::rows::{Account, Org};
-use app::sources::{self, NewMapping, Shown};
 use app::{Failure, orgs};
 use askama::Template;
 use axum::Router;
 use axum::extract::{Form, Path};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use base::{AccountId, MappingId, OrgId, UserId};
+use base::{AccountId, MappingId, OrgId, UserId, Zone};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -23,6 +24,7 @@ pub(super) fn router() -> Router<Web> {
     Router::new()
         .route("/o/{org}/buckets", get(list).post(map))
         .route("/o/{org}/buckets/{mapping}/remove", post(remove))
+        .route("/o/{org}/former-buckets/{former}/stop", post(stop))
 }
 
 const ACCESS: [(&str, &str); 2] = [("write", "read and write"), ("read", "read only")];
@@ -37,6 +39,17 @@ struct MappingRow {
     remove_href: String,
 }
 
+/// A row that was removed.
+struct FormerRow {
+    seen: String,
+    org: String,
+    removed: String,
+    /// What becomes of the charge, in words.
+    charge: &'static str,
+    /// Empty when it was stopped.
+    stop_href: String,
+}
+
 #[derive(Template)]
 #[template(path = "console/buckets.html")]
 struct BucketsPage {
@@ -44,6 +57,7 @@ struct BucketsPage {
     tabs: Vec<NavItem>,
     says: Says,
     rows: Vec<MappingRow>,
+    former: Vec<FormerRow>,
     empty: Empty,
     map_href: String,
     users: Vec<Choice>,
@@ -51,6 +65,8 @@ struct BucketsPage {
     accounts: Vec<Choice>,
     access: Vec<Choice>,
     entry: MappingForm,
+    /// The place is another's, too: a yes is asked for.
+    asks_overlap: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -64,16 +80,25 @@ struct MappingForm {
     real_bucket: String,
     prefix: String,
     access: String,
+    overlap: String,
 }
 
 async fn list(visitor: Visitor, Path(org): Path<String>) -> Answer {
     let org = org_of(&visitor, &org).await?;
-    buckets_page(&visitor, &org, StatusCode::OK, Says::default(), MappingForm::default()).await
+    let said = (StatusCode::OK, Says::default(), false);
+    buckets_page(&visitor, &org, said, MappingForm::default()).await
 }
 
-async fn buckets_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Says, entry: MappingForm) -> Answer {
+async fn buckets_page(
+    visitor: &Visitor,
+    org: &Org,
+    (status, says, asks_overlap): (StatusCode, Says, bool),
+    entry: MappingForm,
+) -> Answer {
     let cx = &visitor.0.cx;
-    let found = sources::mappings(cx, org.id).await?;
+    let found = buckets::list(cx, org.id).await?;
+    let former = buckets::former(cx, org.id).await?;
+    let zone = &org.zone;
     let accounts = linkable(cx, org.id).await?;
     let users = user_names(visitor, org.id).await;
     let names = orgs::names(cx, org.id).await?;
@@ -83,6 +108,7 @@ async fn buckets_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Sa
         tabs: tabs(cx, org.id, STORAGE_TABS, "buckets").await,
         says,
         rows,
+        former: former.iter().map(|row| former_row(row, &names, zone)).collect(),
         empty: empty(org, accounts.is_empty()),
         map_href: format!("/o/{}/buckets", org.id),
         users: user_choices(org, &users, &entry.user),
@@ -92,6 +118,7 @@ async fn buckets_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Sa
             .collect(),
         access: choices(&ACCESS, &entry.access),
         entry,
+        asks_overlap,
     };
     show_with(status, &page)
 }
@@ -138,14 +165,26 @@ fn mapping_row(
     }
 }
 
+fn former_row(row: &Former, names: &BTreeMap<OrgId, String>, zone: &Zone) -> FormerRow {
+    let goes_on = row.charge == Charge::GoesOn;
+    FormerRow {
+        seen: format!("{}/{}", row.virtual_bucket, row.folder),
+        org: names.get(&row.org).cloned().unwrap_or_else(|| row.org.to_string()),
+        removed: zone.time_of(row.removed_us),
+        charge: if goes_on { "goes on until it is gone" } else { "stopped" },
+        stop_href: if goes_on { format!("/o/{}/former-buckets/{}/stop", row.org, row.id) } else { String::new() },
+    }
+}
+
 async fn map(visitor: Visitor, Path(org): Path<String>, Form(form): Form<MappingForm>) -> Answer {
     visitor.check_csrf(&form.csrf)?;
     let org = org_of(&visitor, &org).await?;
     match add(&visitor, org.id, &form).await {
         Ok(_) => go(&format!("/o/{}/buckets", org.id)),
         Err(failure) => {
+            let asks_overlap = failure.code == Some("mapping_overlap");
             let (status, says) = mendable(failure)?;
-            buckets_page(&visitor, &org, status, says, form).await
+            buckets_page(&visitor, &org, (status, says, asks_overlap), form).await
         }
     }
 }
@@ -159,8 +198,9 @@ async fn add(visitor: &Visitor, org: OrgId, form: &MappingForm) -> Result<Shown,
         real_bucket: form.real_bucket.trim().to_owned(),
         prefix: form.prefix.clone(),
         access: form.access.clone(),
+        overlap: !form.overlap.is_empty(),
     };
-    sources::map(&visitor.0.cx, org, new).await
+    buckets::map(&visitor.0.cx, org, new).await
 }
 
 fn user(text: &str) -> Result<Option<UserId>, Failure> {
@@ -178,6 +218,7 @@ fn account(text: &str) -> Result<AccountId, Failure> {
 #[serde(default)]
 struct RemoveForm {
     csrf: String,
+    charge: String,
 }
 
 async fn remove(
@@ -188,6 +229,18 @@ async fn remove(
     visitor.check_csrf(&form.csrf)?;
     let org: OrgId = parse(&org, "organisation")?;
     let mapping: MappingId = parse(&mapping, "mapping")?;
-    sources::unmap(&visitor.0.cx, org, mapping).await?;
+    let charge = match form.charge.as_str() {
+        "" => Charge::GoesOn,
+        text => text.parse().map_err(|()| Failure::invalid("charge", text, "is not one of goes_on, stop"))?,
+    };
+    buckets::unmap(&visitor.0.cx, org, mapping, charge).await?;
+    go(&format!("/o/{org}/buckets"))
+}
+
+async fn stop(visitor: Visitor, Path((org, former)): Path<(String, String)>, Form(form): Form<RemoveForm>) -> Answer {
+    visitor.check_csrf(&form.csrf)?;
+    let org: OrgId = parse(&org, "organisation")?;
+    let mapping: MappingId = parse(&former, "mapping")?;
+    buckets::stop(&visitor.0.cx, org, mapping).await?;
     go(&format!("/o/{org}/buckets"))
 }

@@ -192,7 +192,7 @@ async fn sweep(visitor: Visitor, Path((org, account)): Path<(String, String)>, F
     visitor.check_csrf(&form.csrf)?;
     let org = org_of(&visitor, &org).await?;
     let account: AccountId = parse(&account, "S3 account")?;
-    let outcome = match sources::sweep(&visitor.0.cx, account).await {
+    let outcome = match app::sweep::sweep(&visitor.0.cx, account).await {
         Ok(drift) => Outcome { status: StatusCode::OK, says: Says::good(drift_words(&drift)), buckets: Vec::new() },
         Err(failure) => Outcome::failed(failure)?,
     };
@@ -200,13 +200,18 @@ async fn sweep(visitor: Visitor, Path((org, account)): Path<(String, String)>, F
 }
 
 fn drift_words(drift: &Drift) -> String {
-    format!(
-        "Compared {} objects: {} were missing in the index, {} were gone, {} had another size. \
-         Booked a difference of {} bytes.",
+    let mut said = format!(
+        "Compared {} objects: {} were missing in the index, {} were gone, {} had another size, {} another storage class \
+         or owner. Booked a difference of {} bytes.",
         drift.compared,
         drift.added,
         drift.removed,
         drift.resized,
+        drift.moved,
         units::grouped(&drift.bytes.to_string())
-    )
+    );
+    for text in drift.unlisted.iter().chain(&drift.examples) {
+        said.push_str(&format!(" {text}."));
+    }
+    said
 }

@@ -9,12 +9,13 @@ use crate::named::empty_s3;
 use crate::routes::{self, Route};
 use access::policy::Document;
 use access::{Builtin, Level, PolicyRef, Propagate};
+use app::buckets::NewMapping;
 use app::cloud_links::NewLink;
 use app::idps::NewIdp;
 use app::orgs::NewOrg;
 use app::people::NewBinding;
 use app::rows::{Holder, IdpSettings};
-use app::sources::{NewAccount, NewMapping};
+use app::sources::NewAccount;
 use app::tokens::NewToken;
 use app::{
     Cx, bills, cloud_links, domains, events, groups, idps, keys, orgs, people, policies, prices, sources, tokens,
@@ -227,8 +228,9 @@ async fn plant(
         real_bucket: word("root", "real"),
         prefix: format!("{}/{}/", word("root", "prefix"), whose),
         access: "write".into(),
+        overlap: false,
     };
-    sources::map(cx, org, mapping).await.unwrap();
+    app::buckets::map(cx, org, mapping).await.unwrap();
     let provider = NewIdp {
         name: w("idp"),
         issuer: "http://127.0.0.1:1".into(),

@@ -6,7 +6,7 @@ use crate::bench::{Reply, check_reviewed, update_reviewed};
 use crate::planted::{PLACES, Person, Planted, ROLES};
 use crate::routes::{self, Route};
 use app::rows::{AuditFilter, PeopleQuestion};
-use app::{audit, bills, cloud_links, events, groups, keys, orgs, people, policies, prices, sources, tokens};
+use app::{audit, bills, buckets, cloud_links, events, groups, keys, orgs, people, policies, prices, sources, tokens};
 use axum::http::StatusCode;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -80,7 +80,7 @@ async fn state(planted: &Planted) -> String {
         let _ = writeln!(text, "{:?}", newest.first().map(|event| event.seq));
         let _ = writeln!(text, "{:?}", people::list(&cx, realm.root(), &PeopleQuestion::default()).await.unwrap());
         let _ = writeln!(text, "{:?}", keys::list(&cx, realm.root()).await.unwrap());
-        let _ = writeln!(text, "{:?}", sources::mappings(&cx, realm.root()).await.unwrap());
+        let _ = writeln!(text, "{:?}", buckets::list(&cx, realm.root()).await.unwrap());
         let _ = writeln!(text, "{:?}", sources::list(&cx, realm.root()).await.unwrap());
         let _ = writeln!(text, "{:?}", cloud_links::list(&cx, realm.root()).await.unwrap());
         let _ = writeln!(text, "{:?}", bills::list(&cx, realm.root()).await.unwrap());

@@ -45,10 +45,10 @@ const NAMED: [(&str, &str); 20] = [
 /// Fields that name nothing of the tree. Each was looked at.
 const PLAIN: &str = "\
 access access_key act action actions active address admin_mode aggregation again answer authoritative before book bucket \
-by cascade child_cost_default child_products client_id client_secret code column confirm cost_default costs count csrf \
+by cascade charge child_cost_default child_products client_id client_secret code column confirm cost_default costs count csrf \
 currency days description detach dimensions document domain done draft drop email endpoint enforced exact external_account \
 folder format from gateway granted groups_claim issue issuer kind level meter mfa_contexts mfa_policy month more \
-more_than name new next not_after not_before old outcome password prefix product products propagate provider q reach \
+more_than name new next not_after not_before old outcome overlap password prefix product products propagate provider q reach \
 real_bucket region revoke_tokens save secret secret_key seen since slug sort state style suspended sure token_days token_days_max \
 trusted_for_mfa turn unit until username version view visible_costs vouches_for_domains with_products without_final_invoice zone";
 
@@ -394,11 +394,12 @@ impl Walk {
 
     /// All that both admins see, row by row, without ids.
     async fn state(&self) -> Vec<String> {
-        const OF_TREES: [&str; 10] = [
+        const OF_TREES: [&str; 11] = [
             "tree?limit=1000",
             "users?limit=1000",
             "keys?limit=1000",
             "buckets?limit=1000",
+            "former-buckets?limit=1000",
             "s3-accounts?limit=1000",
             "papers?limit=1000",
             "quarantine?limit=1000",
@@ -660,10 +661,11 @@ async fn paths_reach_nobody_elses_things() {
 }
 
 /// Parts of paths that are ids.
-const PARTS: [&str; 14] = [
+const PARTS: [&str; 15] = [
     "account",
     "binding",
     "domain",
+    "former",
     "group",
     "guard",
     "id",

@@ -18,6 +18,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::accounts::{self, Account, Mapping};
+use store::former_mappings::{self, Charge};
 use store::memberships::{self, Membership};
 use store::users::{self, User};
 use testkit::{TempFolder, TestWorld};
@@ -176,6 +177,9 @@ async fn plant(cx: &Cx, bench: &Bench, name: &str, org: OrgId) -> Place {
         created_us: 0,
     };
     accounts::insert_mapping(&mut tx, &row).await.unwrap();
+    let former = MappingId(cx.app.world().fresh_id());
+    let row = Mapping { id: former, virtual_bucket: "former".into(), real_bucket: "was".into(), ..row };
+    former_mappings::insert(&mut tx, &row, Charge::GoesOn, 0).await.unwrap();
     let waiting = UserId(cx.app.world().fresh_id());
     let row = User::person(waiting, org, "", "Waiting", String::new(), 0);
     users::insert(&mut tx, &User { state: "pending".into(), ..row }).await.unwrap();
@@ -201,6 +205,7 @@ async fn plant(cx: &Cx, bench: &Bench, name: &str, org: OrgId) -> Place {
         ("key_id", key.key_id),
         ("account", account.to_string()),
         ("mapping", mapping.to_string()),
+        ("former", former.to_string()),
         ("group", group.to_string()),
         ("policy", policy.to_string()),
         ("binding", binding.to_string()),
