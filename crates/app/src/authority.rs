@@ -18,6 +18,7 @@ use crate::passwords::Passwords;
 use crate::provider_cache::Providers;
 use crate::s3_cache::Caches;
 use crate::secrets::Vault;
+use crate::sweep::Sweeps;
 use crate::throttle::Throttle;
 use access::{Action, Actor, Ask, Context, Denied, Grant, Place, decide, decide_job, decide_own, reach};
 use base::{OrgId, RealmId, SessionId, TokenId, UserId, World};
@@ -45,6 +46,8 @@ pub struct App {
     pub(crate) refusals: log::Refusals,
     pub(crate) health: Health,
     pub(crate) throttle: Throttle,
+    /// Accounts that are being swept.
+    pub(crate) sweeps: Sweeps,
     pub(crate) outside: Outside,
     pub(crate) fetcher: Fetcher,
     pub(crate) providers: Providers,
@@ -78,6 +81,7 @@ impl App {
             refusals: log::Refusals::default(),
             health: Health::default(),
             throttle: Throttle::default(),
+            sweeps: Sweeps::default(),
             outside,
             fetcher,
             providers: Providers::default(),
@@ -210,7 +214,7 @@ const SPAN_MAX: i64 = 100_000;
 /// A thing with an id that somebody can name.
 pub(crate) trait Named: Sized {
     /// Its id.
-    type Id: Send;
+    type Id: Send + Sync + std::fmt::Display;
     /// What it is called where it is not found.
     const WHAT: &'static str;
 
@@ -253,11 +257,22 @@ impl Cx {
     /// # Errors
     /// As [`Cx::allow`].
     pub async fn allow_ask(&self, ask: Ask<'_>, org: OrgId) -> Result<Grant, Failure> {
-        let place = self.place(org).await?;
+        self.allow_named(ask, org, &org.to_string()).await
+    }
+
+    /// The same, with what the request named: only that may stand in a stranger's log.
+    async fn allow_named(&self, ask: Ask<'_>, org: OrgId, tried: &str) -> Result<Grant, Failure> {
+        let place = match self.place(org).await {
+            Err(failure) if failure.kind == Kind::NotFound => {
+                self.note_stranger(&ask, tried).await?;
+                return Err(failure);
+            }
+            place => place?,
+        };
         match decide(&self.actor, &ask, &place, &self.now()) {
             Ok(grant) => Ok(grant),
             Err(denied) => {
-                self.note_refused(&ask, &place, &denied).await?;
+                self.note_refused(&ask, &place, &denied, tried).await?;
                 Err(denied.into())
             }
         }
@@ -381,14 +396,18 @@ impl Cx {
     /// # Errors
     /// [`Kind::NotFound`]; [`Kind::StepUp`] and a token's scope are said as they are.
     pub(crate) async fn find<T: Named>(&self, id: T::Id, ask: Ask<'_>) -> Result<(Grant, T), Failure> {
+        let tried = id.to_string();
         let mut tx = self.look_around().await?;
         let found = T::load(&mut tx, id).await;
         drop(tx);
         let found = match found {
-            Err(StoreError::NotFound(_)) => return Err(Failure::not_found(T::WHAT)),
+            Err(StoreError::NotFound(_)) => {
+                self.note_stranger(&ask, &tried).await?;
+                return Err(Failure::not_found(T::WHAT));
+            }
             other => other?,
         };
-        match self.allow_ask(ask, found.org()).await {
+        match self.allow_named(ask, found.org(), &tried).await {
             Ok(grant) => Ok((grant, found)),
             Err(failure)
                 if matches!(failure.kind, Kind::Forbidden | Kind::NotFound)
@@ -444,28 +463,37 @@ impl Cx {
         known::place_of(&self.app, &mut tx, org).await
     }
 
-    /// Writes a refused act into the log: of the place, where the person belongs on the way to it; of their own
-    /// home, where they are a stranger there. A stranger's id and address are nobody else's business.
-    async fn note_refused(&self, ask: &Ask<'_>, place: &Place, denied: &Denied) -> Result<(), Failure> {
-        let user = self.user();
-        tracing::info!(%user, action = ask.action.code(), org = %place.org(), %denied, "refused");
-        if !self.app.refusals.count(user, self.now_us()) {
+    /// Writes a refused act into the log: of the place, where the person belongs on the way to it; of their own home, where
+    /// they are a stranger there.
+    async fn note_refused(&self, ask: &Ask<'_>, place: &Place, denied: &Denied, tried: &str) -> Result<(), Failure> {
+        tracing::info!(user = %self.user(), action = ask.action.code(), org = %place.org(), %denied, "refused");
+        if !self.actor.memberships().iter().any(|org| place.is_at_or_below(*org)) {
+            return self.note_stranger(ask, tried).await;
+        }
+        self.note_deny(ask, place.org(), (ask.resource, denied.to_string()), serde_json::json!({})).await
+    }
+
+    /// Writes what somebody tried where they are a stranger into the log of their own home: their id and address are
+    /// nobody else's business. What is there and what never was look the same in it, and whose it is does not stand there.
+    async fn note_stranger(&self, ask: &Ask<'_>, tried: &str) -> Result<(), Failure> {
+        let mut tx = self.look_around().await?;
+        let home = store::users::get(&mut tx, self.user()).await?.home_org;
+        drop(tx);
+        self.note_deny(ask, home, ("", "not found".to_owned()), serde_json::json!({ "tried": tried })).await
+    }
+
+    async fn note_deny(
+        &self,
+        ask: &Ask<'_>,
+        org: OrgId,
+        (target, reason): (&str, String),
+        detail: serde_json::Value,
+    ) -> Result<(), Failure> {
+        if !self.app.refusals.count(self.user(), self.now_us()) {
             return Ok(());
         }
-        let mut tx = self.look_around().await?;
-        let belongs = self.actor.memberships().iter().any(|org| place.is_at_or_below(*org));
-        let org = if belongs { place.org() } else { store::users::get(&mut tx, user).await?.home_org };
-        drop(tx);
         let mut tx = self.app.store.write(&decide_job(self.realm, org)).await?;
-        let detail = if belongs { serde_json::json!({}) } else { serde_json::json!({ "tried_at": place.org() }) };
-        let act = log::Act {
-            org,
-            action: ask.action.code(),
-            target: ask.resource,
-            outcome: "deny",
-            reason: denied.to_string(),
-            detail,
-        };
+        let act = log::Act { org, action: ask.action.code(), target, outcome: "deny", reason, detail };
         log::append(&log::Doer::of(self), &mut tx, act).await?;
         Ok(tx.commit().await?)
     }

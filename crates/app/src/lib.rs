@@ -32,6 +32,7 @@ mod provider_cache;
 pub mod rating;
 pub mod realms;
 pub mod resets;
+pub mod restore;
 mod s3_cache;
 pub mod s3_session;
 pub mod scim;

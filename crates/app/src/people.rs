@@ -684,6 +684,7 @@ pub async fn bind(cx: &Cx, org: OrgId, new: NewBinding) -> Result<BindingId, Fai
         return Err(Failure::unreadable("resources", "must be at most 100 of the form service:id"));
     }
     check_holder(cx, &mut tx, new.holder, org).await?;
+    check_own_time(cx, &mut tx, &new, org).await?;
     policies::check_denying(cx, &mut tx, new.policy, new.holder, org).await?;
     let id = BindingId(cx.app.fresh());
     let held = Held {
@@ -703,6 +704,28 @@ pub async fn bind(cx: &Cx, org: OrgId, new: NewBinding) -> Result<BindingId, Fai
     let detail = serde_json::json!({ "policy": new.policy, "propagate": new.propagate });
     tx.done(org, "policy.bind", &target, detail).await?;
     Ok(id)
+}
+
+/// Nobody prolongs what they have themselves: what one gives oneself ends when the right to give it does.
+async fn check_own_time(cx: &Cx, tx: &mut Tx, new: &NewBinding, org: OrgId) -> Result<(), Failure> {
+    let is_own = match new.holder {
+        Holder::User(user) => user == cx.user(),
+        Holder::Group(group) => groups::members(tx, group).await?.iter().any(|(user, _)| *user == cx.user()),
+    };
+    if !is_own {
+        return Ok(());
+    }
+    let (allows, denies) = policies::rights_of(tx, new.policy, org).await?;
+    let last_us = new.not_after_us.unwrap_or(i64::MAX) - 1;
+    let then = Context { now_us: last_us, proved_us: Some(last_us), ..cx.now() };
+    let place = cx.place(org).await?;
+    may_give(&cx.actor, allows | denies, new.propagate, &place, &then).map_err(|action| {
+        let text = format!(
+            "not_after: your own right to {} there ends before; you cannot give it to yourself for longer",
+            action.code()
+        );
+        Failure::new(Kind::Forbidden, text)
+    })
 }
 
 /// Only those who belong at a place can be given something there, and those who belong above it by somebody who may

@@ -72,6 +72,16 @@ pub async fn get(cx: &Cx, org: OrgId, policy: PolicyId) -> Result<StoredPolicy, 
     found.ok_or_else(|| Failure::not_found("policy"))
 }
 
+/// Refuses a condition on a name: people choose their own, and with it they would choose their rights. Documents of before
+/// that have one go on as they are.
+fn check_facts(document: &Document) -> Result<(), Failure> {
+    if serde_json::to_string(document)?.contains("user:name") {
+        let reason = "asks for user:name, which everybody chooses for themselves; ask for user:id or user:email";
+        return Err(Failure::unreadable("document", reason));
+    }
+    Ok(())
+}
+
 /// Makes a policy. It gives nobody anything until it is given.
 ///
 /// # Errors
@@ -85,6 +95,7 @@ pub async fn create(
 ) -> Result<StoredPolicy, Failure> {
     orgs::check_name("name", name)?;
     check(&document)?;
+    check_facts(&document)?;
     let mut tx = cx.change(Action::PolicyWrite, org).await?;
     let own = policies::usable_at(&mut tx, org).await?.iter().filter(|policy| policy.org == org).count();
     if own >= POLICIES_MAX {
@@ -148,6 +159,7 @@ pub async fn update(cx: &Cx, org: OrgId, policy: PolicyId, change: PolicyChange)
     }
     if let Some(document) = change.document {
         check(&document)?;
+        check_facts(&document)?;
         after.document = document;
     }
     check_holding(cx, &mut tx, &before).await?;

@@ -13,16 +13,25 @@ use metering::s3::storage_class;
 use s3::{ClientError, ListQuery, ListedVersion, Upstream, VersionsPage, names};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use store::Tx;
 use store::accounts::{self, Account};
 use store::former_mappings::{self, Charge};
 use store::jobs::{self, Job};
 
+/// The largest object there is: a pebibyte, of which no store takes a twentieth.
+const SIZE_MAX: u64 = 1 << 50;
+/// Things that are named as not listed.
+const UNLISTED_MAX: usize = 20;
+/// How long the lists of one bucket may take: a hundred million objects at a slow store.
+const BUCKET_MAX: Duration = Duration::from_secs(4 * 3_600);
+
 /// Compares the object index with the account itself and books the difference.
 ///
 /// # Errors
-/// [`Kind::Upstream`] when the account cannot be listed; nothing is booked then.
+/// [`Kind::Upstream`] when the account cannot be listed; nothing is booked then. [`Kind::Busy`] while it is being swept
+/// already.
 pub async fn sweep(cx: &Cx, account: AccountId) -> Result<Drift, Failure> {
     let (grant, account) = cx.find::<Account>(account, LINK.on(&format!("source:{account}"))).await?;
     let tx = cx.look_around().await?;
@@ -61,6 +70,34 @@ async fn note(tx: Change, account: &Account, drift: &Drift) -> Result<(), Failur
         "examples": drift.examples,
     });
     tx.done(account.org, "account.sweep", &account.id.to_string(), detail).await
+}
+
+fn upstream_host(account: &Account) -> String {
+    account.endpoint.clone()
+}
+
+/// Accounts that are being swept.
+#[derive(Default)]
+pub(crate) struct Sweeps(Mutex<BTreeSet<AccountId>>);
+
+/// A sweep that is running; dropped, it is over.
+pub(crate) struct Sweeping<'a> {
+    sweeps: &'a Sweeps,
+    account: AccountId,
+}
+
+impl Sweeps {
+    /// Begins a sweep, unless one of the account is running.
+    pub(crate) fn begin(&self, account: AccountId) -> Option<Sweeping<'_>> {
+        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        running.insert(account).then_some(Sweeping { sweeps: self, account })
+    }
+}
+
+impl Drop for Sweeping<'_> {
+    fn drop(&mut self) {
+        self.sweeps.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.account);
+    }
 }
 
 /// Has an account swept as soon as a worker is free.
@@ -135,6 +172,10 @@ async fn sweep_account(
     mut tx: Tx,
     account: &Account,
 ) -> Result<(Drift, Vec<MappingId>), Failure> {
+    // One at a time: a store that never ends its lists keeps one task, however often it is asked for.
+    let busy =
+        || Failure::new(Kind::Busy, "this account is being swept already; its result is in the audit log").waiting(60);
+    let _one = app.sweeps.begin(account.id).ok_or_else(busy)?;
     let upstream = upstream_of(app, account)?;
     let started_us = app.now_us();
     let covers = covers(&mut tx, realm, account.id).await?;
@@ -145,7 +186,9 @@ async fn sweep_account(
     let mut walk = Walk { app, upstream, account: account.id, covers, listing, unlisted: Vec::new(), empty };
     let buckets: BTreeSet<String> = walk.covers.iter().map(|row| row.real_bucket.clone()).collect();
     for bucket in &buckets {
-        match walk.bucket(bucket).await {
+        let walked = tokio::time::timeout(BUCKET_MAX, walk.bucket(bucket)).await;
+        let late = |_| ClientError::Timeout { host: upstream_host(account), seconds: BUCKET_MAX.as_secs() };
+        match walked.unwrap_or_else(|elapsed| Err(late(elapsed))) {
             Err(ClientError::Refused { code, .. }) if code == "NoSuchBucket" => {
                 walk.unlisted.push(format!("bucket {bucket} is not there any more"));
             }
@@ -211,6 +254,12 @@ impl Walk<'_> {
 
     /// Notes something that is stored, unless no row covers it, or those that do have given it up.
     fn see(&mut self, object: String, (bucket, key): (&str, &str), size_bytes: u64, class: &str) {
+        if size_bytes > SIZE_MAX {
+            // No store holds that; it would be the end of every sum.
+            self.unlisted.push(format!("an object of bucket {bucket} is said to have {size_bytes} bytes"));
+            self.unlisted.truncate(UNLISTED_MAX);
+        }
+        let size_bytes = size_bytes.min(SIZE_MAX);
         if !self.empty.is_empty() {
             for row in self.covers.iter().filter(|row| row.has(bucket, key)) {
                 self.empty.remove(&row.id);
@@ -285,10 +334,14 @@ impl Walk<'_> {
                 let name = names::object_hash(self.account, bucket, object.key.as_bytes());
                 self.see(name, (bucket, &object.key), object.size_bytes, &object.storage_class);
             }
-            token = page.next_token;
-            if token.is_none() {
+            if page.next_token.is_none() {
                 return Ok(());
             }
+            if page.next_token == token {
+                let reason = "a page of the list leads to itself".to_owned();
+                return Err(ClientError::Answer { host: self.upstream.host(bucket), reason });
+            }
+            token = page.next_token;
         }
     }
 

@@ -4,6 +4,7 @@
 //! Form: `mh_<kind>_<8 public characters>_<40 characters of secret>_<6 of checksum>`, so that a scanner for
 //! leaked secrets knows one when it sees it.
 
+use crate::authority::lockout::all_held;
 use crate::authority::{App, Cx, Door, Origin, actor_of};
 use crate::failure::{Failure, Kind};
 use crate::sign_in::{Client, SignedIn, check_fresh};
@@ -198,6 +199,10 @@ pub async fn create_programmatic(
         return Err(Failure::invalid("scope_org", &scope.to_string(), "is not this organisation or one below it"));
     }
     check_new(cx, &mut tx, &new, org).await?;
+    // Whoever makes a token can do all that the service can: they must be able to give it.
+    for held in all_held(&mut tx, service).await? {
+        people::check_giving_now(cx, &mut tx, held.policy, held.propagate, held.scope).await?;
+    }
     let (token, secret) = token_of(cx, service, "programmatic", "svc", new);
     tokens::insert(&mut tx, &token).await?;
     let detail = serde_json::json!({ "name": token.name, "service": service, "actions": token.actions });

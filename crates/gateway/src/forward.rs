@@ -216,13 +216,12 @@ impl<P: Port> Gateway<P> {
             return Ok(Bytes::new());
         }
         let decoder = PayloadDecoder::new(&inbound.verified, &inbound.headers, checksums_of(inbound.operation))?;
-        upload::collect(
-            IdleBody::new(body, self.settings.client_idle_max),
-            decoder,
-            REQUEST_BYTES_MAX,
-            &meter.counters(),
-        )
-        .await
+        let counters = meter.counters();
+        let body = IdleBody::new(body, self.settings.client_idle_max);
+        let read = upload::collect(body, decoder, REQUEST_BYTES_MAX, &counters).await;
+        // What a request says is no byte of an object.
+        counters.object_in.store(0, std::sync::atomic::Ordering::Relaxed);
+        read
     }
 
     /// Passes a request with a small body on and its answer back.
@@ -259,7 +258,7 @@ impl<P: Port> Gateway<P> {
         echoes: &[(&str, String)],
     ) -> Result<Reply, Fault> {
         let (head, body) = response.into_parts();
-        let headers = answer::clean_headers(&head.headers);
+        let headers = without_names(answer::clean_headers(&head.headers), mapping);
         let redirected = head.status.is_redirection() && head.status != StatusCode::NOT_MODIFIED;
         if redirected || head.status.is_client_error() || head.status.is_server_error() {
             return self.pass_error(inbound, mapping, head.status, headers, body).await;
@@ -268,18 +267,28 @@ impl<P: Port> Gateway<P> {
             let whole = read_answer(body).await?;
             let (code, message) = s3::read_error(&whole);
             check_blame(inbound, mapping, 200, &code, &message)?;
+            if !code.is_empty() {
+                // A copy or a completion that failed after its status had gone out.
+                return Ok(failed_late(inbound, mapping, headers, &whole, (&code, &message)));
+            }
+            if !is_known(&whole) {
+                tracing::error!(account = %mapping.account, "answer of the upstream is no document of S3");
+                return Err(S3Error::service_unavailable().into());
+            }
             let whole = self.rewrite(inbound, mapping, &whole, echoes).map_err(|error| unreadable(mapping, &error))?;
-            let mut reply = Reply::bytes(head.status, headers, Bytes::from(whole));
-            reply.error_code = code;
-            return Ok(reply);
+            return Ok(Reply::bytes(head.status, headers, Bytes::from(whole)));
         }
         if inbound.operation.is_write() {
             let whole = read_answer(body).await?;
-            return Ok(if whole.is_empty() {
-                Reply::empty(head.status, headers)
-            } else {
-                Reply::bytes(head.status, headers, whole)
-            });
+            let (code, message) = s3::read_error(&whole);
+            check_blame(inbound, mapping, 200, &code, &message)?;
+            if !code.is_empty() {
+                return Ok(failed_late(inbound, mapping, headers, &whole, (&code, &message)));
+            }
+            // Other writes are answered with nothing: whatever a store adds is not the client's.
+            let mut headers = headers;
+            headers.remove(header::CONTENT_LENGTH);
+            return Ok(Reply::empty(head.status, headers));
         }
         Ok(Reply::stream(head.status, headers, body))
     }
@@ -339,12 +348,74 @@ impl<P: Port> Gateway<P> {
     }
 }
 
+/// Whether a text names what the tenant must not see.
+fn tells(text: &str, mapping: &Mapping) -> bool {
+    // A word that is long enough tells without its slash.
+    let word = mapping.prefix.trim_end_matches('/');
+    let prefix = if word.len() > 5 { word } else { mapping.prefix.as_str() };
+    let hidden = [mapping.real_bucket.as_str(), prefix, mapping.upstream.access_key_id.as_str(), "arn:"];
+    hidden.iter().any(|part| !part.is_empty() && text.contains(part))
+}
+
 /// The upstream's words, unless they name what the tenant must not see.
 pub(crate) fn safe_message(message: &str, mapping: &Mapping, instead: &str) -> String {
-    let hidden =
-        [mapping.real_bucket.as_str(), mapping.prefix.as_str(), mapping.upstream.access_key_id.as_str(), "arn:"];
-    let tells = hidden.iter().any(|part| !part.is_empty() && message.contains(part));
-    if tells { instead.to_owned() } else { message.to_owned() }
+    if tells(message, mapping) { instead.to_owned() } else { message.to_owned() }
+}
+
+/// Headers without those that name what the tenant must not see. What the tenant said themselves comes back.
+fn without_names(headers: HeaderMap, mapping: &Mapping) -> HeaderMap {
+    const SAID: [&str; 8] = [
+        "content-type",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "cache-control",
+        "etag",
+        "expires",
+        "last-modified",
+    ];
+    let is_said = |name: &str| name.starts_with("x-amz-meta-") || SAID.contains(&name);
+    let shown = headers
+        .iter()
+        .filter(|(name, value)| is_said(name.as_str()) || !tells(&String::from_utf8_lossy(value.as_bytes()), mapping));
+    shown.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// Whether a document is one of those whose names are known and rewritten.
+fn is_known(document: &[u8]) -> bool {
+    const ROOTS: [&str; 10] = [
+        "ListBucketResult",
+        "ListVersionsResult",
+        "ListMultipartUploadsResult",
+        "ListPartsResult",
+        "InitiateMultipartUploadResult",
+        "CompleteMultipartUploadResult",
+        "CopyObjectResult",
+        "CopyPartResult",
+        "AccessControlPolicy",
+        "Error",
+    ];
+    let text = String::from_utf8_lossy(document);
+    let root = text.split('<').map(|part| part.split([' ', '>', '/', '\n', '\t', '\r']).next().unwrap_or_default());
+    root.into_iter()
+        .find(|name| !name.is_empty() && !name.starts_with(['?', '!']))
+        .is_some_and(|name| ROOTS.contains(&name))
+}
+
+/// The answer of a write whose failure came with a status of 200.
+fn failed_late(
+    inbound: &Inbound,
+    mapping: &Mapping,
+    mut headers: HeaderMap,
+    document: &[u8],
+    (code, message): (&str, &str),
+) -> Reply {
+    let text = safe_message(message, mapping, "The request could not be completed.");
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    let whole = error_document(document, code, &text, inbound);
+    let mut reply = Reply::bytes(StatusCode::OK, headers, Bytes::from(whole));
+    code.clone_into(&mut reply.error_code);
+    reply
 }
 
 /// An error made anew: code, message, virtual names, and the few figures that clients read.

@@ -110,7 +110,7 @@ impl<P: Port> Gateway<P> {
             return Err(S3Error::service_unavailable().into());
         }
         let reply = self.pass(inbound, &place.mapping, response, &[]).await?;
-        if reply.status.is_success() {
+        if reply.status.is_success() && reply.error_code.is_empty() {
             match part {
                 Some((upload_id, part)) => meter.change(part_change(&place.mapping, &upload_id, part, length)),
                 None => {

@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A version as an answer names it.
 const VERSION: &str = "x-amz-version-id";
 const CLASS: &str = "x-amz-storage-class";
+/// The largest object there is: a pebibyte, of which no store takes a twentieth.
+const SIZE_MAX: u64 = 1 << 50;
 
 /// The text of a header, or nothing.
 fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
@@ -108,7 +110,9 @@ impl<P: Port> Gateway<P> {
         let (status, headers) = (response.status(), response.headers());
         let length = text_of(headers, header::CONTENT_LENGTH.as_str()).parse();
         match length {
-            Ok(size_bytes) if status.is_success() => Found::There(Stored { size_bytes, class: class_of(headers) }),
+            Ok(size_bytes) if status.is_success() && size_bytes <= SIZE_MAX => {
+                Found::There(Stored { size_bytes, class: class_of(headers) })
+            }
             _ if status == StatusCode::NOT_FOUND => Found::Gone,
             _ => {
                 let account = place.mapping.account;

@@ -408,6 +408,12 @@ pub(crate) async fn note_inbox(pool: &AnyPool, newest: i64) -> Result<(), LakeEr
 }
 
 /// How far the inbox was seen to reach before.
+/// Sets the newest group of the inbox that was seen.
+pub(crate) async fn set_inbox_seq(pool: &AnyPool, seq: i64) -> Result<(), LakeError> {
+    sqlx::query("update lake_state set inbox_seq = $1 where one = 1").bind(seq).execute(pool).await?;
+    Ok(())
+}
+
 pub(crate) async fn inbox_seq(pool: &AnyPool) -> Result<i64, LakeError> {
     Ok(sqlx::query_scalar("select inbox_seq from lake_state where one = 1").fetch_one(pool).await?)
 }

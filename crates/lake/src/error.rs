@@ -52,8 +52,47 @@ impl LakeError {
         match self {
             Self::Database(error) => passes(error),
             Self::Io { .. } | Self::NotKept(_) | Self::Closed => true,
-            Self::Parquet { .. } | Self::Damaged { .. } | Self::Corrupt(_) | Self::Decimal(_) => false,
+            // Written to a full disk, it is the disk's error in the format's words.
+            Self::Parquet { source, .. } => is_of_the_disk(source),
+            Self::Damaged { .. } | Self::Corrupt(_) | Self::Decimal(_) => false,
         }
+    }
+}
+
+fn is_of_the_disk(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(disk) = error.downcast_ref::<std::io::Error>() {
+            // A file that ends too soon is damaged, not out of reach.
+            return disk.kind() != std::io::ErrorKind::UnexpectedEof;
+        }
+        if let Some(parquet::errors::ParquetError::External(inner)) = error.downcast_ref() {
+            cause = Some(inner.as_ref());
+            continue;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parquet::errors::ParquetError;
+    use std::io;
+
+    #[test]
+    fn a_full_disk_is_no_fault_of_the_events() {
+        let path = || "f".to_owned();
+        let of = |kind: io::ErrorKind| LakeError::Parquet {
+            path: path(),
+            source: ParquetError::from(io::Error::from(kind)),
+        };
+        assert!(of(io::ErrorKind::StorageFull).is_passing());
+        assert!(of(io::ErrorKind::ReadOnlyFilesystem).is_passing());
+        assert!(!of(io::ErrorKind::UnexpectedEof).is_passing());
+        let wrong = LakeError::Parquet { path: path(), source: ParquetError::General("bad page".to_owned()) };
+        assert!(!wrong.is_passing());
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Settings {
     pub batch_bytes_max: u64,
     /// A fault for the control of the kill test: acknowledge before the commit. Never true in service.
     pub ack_before_commit: bool,
+    /// Go on with an inbox that was cut: the operator knows that what it lost is lost.
+    pub accept_cut_inbox: bool,
 }
 
 impl Default for Settings {
@@ -26,6 +28,7 @@ impl Default for Settings {
             batch_events_max: 100_000,
             batch_bytes_max: 48 << 20,
             ack_before_commit: false,
+            accept_cut_inbox: false,
         }
     }
 }

@@ -108,9 +108,14 @@ impl Lake {
         if newest >= seen {
             return Ok(());
         }
+        if self.inner.settings.accept_cut_inbox {
+            tracing::warn!(newest, seen, "the inbox was cut, and the operator accepts it");
+            return catalog::set_inbox_seq(&self.inner.catalog, newest).await;
+        }
         Err(LakeError::Corrupt(format!(
             "the inbox ends at group {newest}, but reached group {seen} before: events that were acknowledged are \
-             missing. Restore the folder inbox from a backup of the same moment as the catalog's"
+             missing. Restore the folder inbox from a backup of the same moment as the catalog's; if they are lost, \
+             `meterhouse admin accept-inbox` goes on without them"
         )))
     }
 

@@ -153,7 +153,7 @@ async fn seal_part(
     let work_groups = Arc::clone(groups);
     let count = groups.iter().map(|group| group.events.unsigned_abs()).sum::<u64>();
     let count = range.end.min(count).saturating_sub(range.start);
-    let prepared = tokio::task::spawn_blocking(move || prepare(&work_groups, range, &key, now_us)).await;
+    let prepared = tokio::task::spawn_blocking(move || prepare(&work_groups, range, &key)).await;
     let write = async {
         // A panic over an event is the event's fault, like an error.
         let prepared = prepared.map_err(|error| LakeError::Corrupt(format!("an event cannot be read: {error}")))?;
@@ -187,7 +187,7 @@ async fn set_aside(
     Ok(sealed)
 }
 
-fn prepare(groups: &[Group], range: Range<u64>, key: &[u8; 32], now_us: i64) -> Prepared {
+fn prepare(groups: &[Group], range: Range<u64>, key: &[u8; 32]) -> Prepared {
     let mut prepared = Prepared::default();
     let mut buffer = Vec::with_capacity(1_024);
     let mut place = 0;
@@ -201,11 +201,11 @@ fn prepare(groups: &[Group], range: Range<u64>, key: &[u8; 32], now_us: i64) -> 
             prepared.events += 1;
             match event {
                 // Nearly all events of a busy source are plain usage: they are checked in place.
-                RawEvent::Usage(record) => match metering::record::check(&record, now_us) {
+                RawEvent::Usage(record) => match metering::record::check_content(&record) {
                     Ok(()) => prepared.add(vec![*record], None, key, &mut buffer),
                     Err(reject) => prepared.rejected.push(Rejected::of_event(&RawEvent::Usage(record), reject)),
                 },
-                RawEvent::S3 { org_path, request } => match mediate_request(&org_path, &request, now_us) {
+                RawEvent::S3 { org_path, request } => match mediate_request(&org_path, &request) {
                     Ok(records) => prepared.add(records, Some(request), key, &mut buffer),
                     Err(reject) => {
                         prepared.rejected.push(Rejected::of_event(&RawEvent::S3 { org_path, request }, reject));

@@ -2,8 +2,8 @@
 
 use crate::Exit;
 use crate::config::{Config, ConfigArgs, load};
-use crate::serve::open_store;
-use app::{MachineWorld, Operator, domains, resets};
+use crate::serve::{lock_folder, open_store};
+use app::{MachineWorld, Operator, domains, resets, restore};
 use base::OrgId;
 use clap::{Args, Subcommand};
 use std::sync::Arc;
@@ -17,16 +17,28 @@ pub(crate) enum AdminCommand {
     /// Make a link for somebody who lost his password or second factors, also for the last admin. A server on the
     /// same store may run meanwhile.
     ResetLink(ResetLinkArgs),
+    /// Make somebody an admin again who can run an organisation, and remove what keeps them from it. A server on the same
+    /// store may run meanwhile.
+    RestoreAdmin(ResetLinkArgs),
+    /// Go on with an inbox that was cut: what it lost is lost. The server must not run.
+    AcceptInbox(AcceptInboxArgs),
 }
 
-/// Flags of `admin reset-link`.
+/// Flags of `admin accept-inbox`.
+#[derive(Args)]
+pub(crate) struct AcceptInboxArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+/// Flags of `admin reset-link` and `admin restore-admin`.
 #[derive(Args)]
 pub(crate) struct ResetLinkArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// His address.
+    /// Their address.
     address: String,
-    /// The organisation that he belongs to, if the address is known in several trees.
+    /// The organisation: for a link, the one that they belong to; for an admin, the one to run, the highest if left out.
     #[arg(long)]
     org: Option<OrgId>,
 }
@@ -48,6 +60,8 @@ pub(crate) async fn run(command: AdminCommand) -> Result<(), Exit> {
     match command {
         AdminCommand::VerifyDomain(args) => verify_domain(&args).await,
         AdminCommand::ResetLink(args) => reset_link(&args).await,
+        AdminCommand::RestoreAdmin(args) => restore_admin(&args).await,
+        AdminCommand::AcceptInbox(args) => accept_inbox(&args).await,
     }
 }
 
@@ -63,6 +77,34 @@ async fn reset_link(args: &ResetLinkArgs) -> Result<(), Exit> {
     println!("link    {console}/reset?secret={}", made.secret);
     println!("for     {} ({})", made.email, made.user);
     println!("until   {}", base::period::format_instant(made.expires_us));
+    Ok(())
+}
+
+async fn restore_admin(args: &ResetLinkArgs) -> Result<(), Exit> {
+    let (_, store) = known_store(&args.config).await?;
+    let operator = Operator::at(store, Arc::new(MachineWorld::default()));
+    let made = restore::admin_by_operator(&operator, &args.address, args.org).await?;
+    println!("admin   {} of {}", made.user, made.org);
+    for what in &made.removed {
+        println!("removed {what}");
+    }
+    if made.needs_link {
+        println!("next    meterhouse admin reset-link {}: they have no password yet", args.address);
+    }
+    Ok(())
+}
+
+async fn accept_inbox(args: &AcceptInboxArgs) -> Result<(), Exit> {
+    let (config, store) = known_store(&args.config).await?;
+    lock_folder(&config.data_dir)?;
+    let folder = std::path::absolute(&config.data_dir).map_err(|error| Exit::failed(error.to_string()))?;
+    let (world, settings) =
+        (Arc::new(MachineWorld::default()), lake::Settings { accept_cut_inbox: true, ..lake::Settings::default() });
+    let postgres = config.postgres_url()?;
+    let opened = lake::Lake::open(&folder, postgres.as_deref(), world.clone(), settings).await;
+    opened.map_err(|error| Exit::failed(error.to_string()))?.close().await;
+    restore::note_cut_inbox(&Operator::at(store, world)).await?;
+    println!("the inbox goes on where it ends; what it lost is not counted");
     Ok(())
 }
 

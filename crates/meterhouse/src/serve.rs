@@ -75,7 +75,7 @@ fn write_private(path: &Path, text: &str) -> Result<(), Exit> {
 /// Held as long as the process lives: two processes on one data folder would number the inbox twice.
 static FOLDER_LOCK: OnceLock<std::fs::File> = OnceLock::new();
 
-fn lock_folder(folder: &Path) -> Result<(), Exit> {
+pub(crate) fn lock_folder(folder: &Path) -> Result<(), Exit> {
     let path = folder.join("lock");
     let file = std::fs::File::create(&path).map_err(|error| Exit::failed(format!("{}: {error}", path.display())))?;
     file.try_lock().map_err(|_| {

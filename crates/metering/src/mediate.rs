@@ -1,7 +1,7 @@
 //! Mediation: one raw event becomes usage records with ids that never change.
 
 use crate::meter::{S3_BYTES_IN, S3_BYTES_OUT, S3_REQUESTS};
-use crate::record::{RecordKind, Reject, UsageRecord, check};
+use crate::record::{RecordKind, Reject, UsageRecord, check_content};
 use crate::s3::{RequestClass, S3Request};
 use base::QuantityNano;
 use serde::{Deserialize, Serialize};
@@ -25,15 +25,15 @@ pub enum RawEvent {
 /// The source name of gateway records.
 pub const S3_SOURCE: &str = "s3-gateway";
 
-/// Turns one raw event into its records, or says which field is at fault.
+/// Turns one raw event that was taken in into its records, or says which field is at fault.
 ///
 /// # Errors
 /// A [`Reject`] for the whole event: half of an event is never used.
-pub fn mediate(event: RawEvent, now_us: i64) -> Result<Vec<UsageRecord>, Reject> {
+pub fn mediate(event: RawEvent) -> Result<Vec<UsageRecord>, Reject> {
     match event {
-        RawEvent::S3 { org_path, request } => mediate_request(&org_path, &request, now_us),
+        RawEvent::S3 { org_path, request } => mediate_request(&org_path, &request),
         RawEvent::Usage(record) => {
-            check(&record, now_us)?;
+            check_content(&record)?;
             Ok(vec![*record])
         }
     }
@@ -43,10 +43,10 @@ pub fn mediate(event: RawEvent, now_us: i64) -> Result<Vec<UsageRecord>, Reject>
 ///
 /// # Errors
 /// As [`mediate`].
-pub fn mediate_request(org_path: &str, request: &S3Request, now_us: i64) -> Result<Vec<UsageRecord>, Reject> {
+pub fn mediate_request(org_path: &str, request: &S3Request) -> Result<Vec<UsageRecord>, Reject> {
     let records = s3_records(org_path, request);
     for record in &records {
-        check(record, now_us)?;
+        check_content(record)?;
     }
     Ok(records)
 }
@@ -147,7 +147,7 @@ mod tests {
 
     fn mediated(request: S3Request) -> Vec<UsageRecord> {
         let raw = RawEvent::S3 { org_path: "/a/b/".into(), request: Box::new(request) };
-        mediate(raw, 1_000_000_000_000_001).unwrap()
+        mediate(raw).unwrap()
     }
 
     #[test]
@@ -189,7 +189,7 @@ mod tests {
         let check_field = |change: &dyn Fn(&mut UsageRecord), field: &str| {
             let mut record = good.clone();
             change(&mut record);
-            assert_eq!(check(&record, now).unwrap_err().field, field);
+            assert_eq!(crate::record::check(&record, now).unwrap_err().field, field);
         };
         check_field(&|r| r.quantity.0 = -1, "quantity");
         check_field(&|r| r.quantity.0 = i128::MAX, "quantity");

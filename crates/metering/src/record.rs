@@ -100,11 +100,34 @@ pub const AGE_US_MAX: i64 = 400 * 86_400_000_000;
 /// How far ahead of us a source's clock may be: one hour.
 pub const AHEAD_US_MAX: i64 = 3_600_000_000;
 
-/// Checks what every source must keep.
+/// Checks what every source must keep, when it is taken in.
 ///
 /// # Errors
 /// A [`Reject`] that names field, value and reason.
 pub fn check(record: &UsageRecord, now_us: i64) -> Result<(), Reject> {
+    check_content(record)?;
+    let reject = |field: &str, value: i64, reason: &str| {
+        let value = base::period::format_instant(value);
+        Err(Reject::new(&record.source, &record.record_id, field, &value, reason))
+    };
+    if record.start_us > now_us + AHEAD_US_MAX {
+        return reject("time", record.start_us, "lies more than one hour in the future");
+    }
+    if record.start_us < now_us - AGE_US_MAX {
+        return reject("time", record.start_us, "lies more than 400 days in the past");
+    }
+    if record.end_us > now_us + AHEAD_US_MAX {
+        return reject("end", record.end_us, "lies more than one hour in the future");
+    }
+    Ok(())
+}
+
+/// The part of [`check`] that no clock has a say in: what was taken in once is not judged again by a clock that was set
+/// meanwhile, or after a long outage.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_content(record: &UsageRecord) -> Result<(), Reject> {
     let reject = |field: &str, value: &str, reason: &str| {
         Err(Reject::new(&record.source, &record.record_id, field, value, reason))
     };
@@ -123,15 +146,8 @@ pub fn check(record: &UsageRecord, now_us: i64) -> Result<(), Reject> {
     if record.quantity.0.abs() > QUANTITY_MAX.0 {
         return reject("quantity", &record.quantity.to_string(), "is larger than 10^18 units");
     }
-    let instant = base::period::format_instant(record.start_us);
-    if record.start_us > now_us + AHEAD_US_MAX {
-        return reject("time", &instant, "lies more than one hour in the future");
-    }
-    if record.start_us < now_us - AGE_US_MAX {
-        return reject("time", &instant, "lies more than 400 days in the past");
-    }
-    if record.end_us < record.start_us || record.end_us > now_us + AHEAD_US_MAX {
-        return reject("end", &base::period::format_instant(record.end_us), "lies before the start or in the future");
+    if record.end_us < record.start_us {
+        return reject("end", &base::period::format_instant(record.end_us), "lies before the start");
     }
     if record.dimensions.len() > 16 || record.attributes.len() > 16_384 {
         return reject("data", "", "has more than 16 dimensions or 16 KiB of attributes");

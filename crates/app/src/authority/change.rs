@@ -24,6 +24,8 @@ pub struct Change {
     /// Where the person sits who does it: rules that ask for an address are tried from there.
     ip: Option<IpAddr>,
     forget: Vec<String>,
+    /// Brings back what nobody can run: it is not asked who could.
+    restores: bool,
 }
 
 impl Deref for Change {
@@ -41,12 +43,17 @@ impl DerefMut for Change {
 
 impl Change {
     pub(super) fn new(tx: Tx, app: &Arc<App>, doer: Doer, ip: Option<IpAddr>) -> Self {
-        Self { tx, world: app.world.clone(), app: Some(app.clone()), doer, ip, forget: Vec::new() }
+        Self { tx, world: app.world.clone(), app: Some(app.clone()), doer, ip, forget: Vec::new(), restores: false }
     }
 
     /// Beside a server, which sees the change within half a second.
     pub(super) fn beside(tx: Tx, world: Arc<dyn World>, doer: Doer) -> Self {
-        Self { tx, world, app: None, doer, ip: None, forget: Vec::new() }
+        Self { tx, world, app: None, doer, ip: None, forget: Vec::new(), restores: false }
+    }
+
+    /// The same, of the operator who brings an organisation back.
+    pub(super) fn that_restores(self) -> Self {
+        Self { restores: true, ..self }
     }
 
     /// A fresh id.
@@ -111,7 +118,11 @@ impl Change {
 
     /// Looks now at the organisations that may be left without anybody to run them, as the commit does.
     pub(crate) async fn check_lockout(&mut self) -> Result<(), Failure> {
-        lockout::check_watched(&mut self.tx, &lockout::trial(self.doer.at_us, self.ip)).await
+        if self.restores {
+            return Ok(());
+        }
+        let store = self.app.as_ref().map(|app| &app.store);
+        lockout::check_watched(&mut self.tx, store, &lockout::trial(self.doer.at_us, self.ip)).await
     }
 
     /// Commits what was noted already.

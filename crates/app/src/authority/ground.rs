@@ -121,6 +121,13 @@ impl Operator {
     }
 }
 
+impl Operator {
+    /// A change that brings an organisation back which nobody can run: it is not asked who could, since nobody can.
+    pub(crate) async fn restore(&self, realm: RealmId, org: OrgId) -> Result<Change, Failure> {
+        Ok(self.change(realm, org).await?.that_restores())
+    }
+}
+
 /// Where somebody stands who has shown a secret and is not signed in yet, or is being signed in by it.
 pub(crate) struct Door(Ground);
 

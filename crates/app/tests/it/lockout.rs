@@ -14,7 +14,8 @@ use app::policies::{self, PolicyChange};
 use app::rows::{Holder, IdpSettings};
 use app::sign_in::by_session;
 use app::{groups, timers};
-use base::{GroupId, PolicyId};
+use base::{BindingId, GroupId, PolicyId, World};
+use store::bindings::Held;
 
 const MINUTE_US: i64 = 60_000_000;
 const DAY_US: i64 = 86_400_000_000;
@@ -124,6 +125,14 @@ on_both_engines!(
     t_n_cloud_connections_ask_for_their_product,
     r02_keys_are_for_those_below,
     after_three_hundred_changes_somebody_runs_everything,
+    who_ends_soon_is_no_last_admin,
+    what_was_so_before_is_not_held_against_others,
+    names_are_no_facts,
+    who_has_a_right_for_a_time_does_not_prolong_it,
+    a_denial_of_anything_is_not_bound_to_the_only_admin,
+    the_operator_restores_an_admin,
+    a_services_token_is_made_by_who_could_give_its_rights,
+    the_own_log_tells_of_nobody,
 );
 
 async fn t_c_an_editor_takes_nothing_from_the_admin(bench: Bench) {
@@ -788,4 +797,171 @@ async fn after_three_hundred_changes_somebody_runs_everything(bench: Bench) {
     println!("{did} changes done, {refused} refused, {kept} of them for the last admin's sake");
     assert!(did > 40, "a walk in which nothing happens proves nothing: {did}");
     assert!(kept > 0, "the last admin was never in danger: {kept}");
+}
+
+/// Somebody whose right ends within the hour is nobody to rely on.
+async fn who_ends_soon_is_no_last_admin(bench: Bench) {
+    let (_, ann) = bench.person(bench.customer, "ann", Builtin::OrganizationAdmin).await;
+    let (_, bob) = bench.person(bench.customer, "bob", Builtin::Member).await;
+    let boss = bench.admin().await;
+    let until = |us: i64| NewBinding {
+        not_after_us: Some(bench.world_now() + us),
+        ..binding(Holder::User(bob), ADMIN, Propagate::Subtree)
+    };
+    people::bind(&boss, bench.customer, until(30 * MINUTE_US)).await.unwrap();
+    is_last_admin(people::remove(&boss, bench.customer, ann).await, "the other one ends in half an hour");
+    let own = NewBinding { holder: Holder::User(ann), ..until(4_000_000) };
+    is_last_admin(people::bind(&boss, bench.customer, own).await, "the same right, with an end");
+    people::bind(&boss, bench.customer, until(30 * DAY_US)).await.unwrap();
+    people::remove(&boss, bench.customer, ann).await.unwrap();
+}
+
+/// An organisation that nobody can run keeps nobody above it from an act that is none of its business.
+async fn what_was_so_before_is_not_held_against_others(bench: Bench) {
+    let (_, ann) = bench.person(bench.customer, "ann", Builtin::OrganizationAdmin).await;
+    bench.execute(&format!("update user_account set state = 'suspended' where user_id = '{ann}'"));
+    let boss = bench.admin().await;
+    let deny = document(r#"{"statements":[{"effect":"DENY","actions":["support:impersonate"]}]}"#);
+    let rail = policies::create(&boss, bench.cx.realm.root(), "rail", Level::Org, deny).await.unwrap().id;
+    policies::lay_guard(&boss, bench.cx.realm.root(), rail).await.unwrap();
+    let other = child(&boss, bench.cx.realm.root(), "Other", "reseller").await;
+    org_life::move_org(&boss, bench.customer, other).await.unwrap();
+}
+
+/// Nobody prolongs what they have.
+async fn who_has_a_right_for_a_time_does_not_prolong_it(bench: Bench) {
+    bench.person(bench.customer, "ann", Builtin::OrganizationAdmin).await;
+    let (_, bob) = bench.person(bench.customer, "bob", Builtin::Member).await;
+    let boss = bench.admin().await;
+    let until = |us: Option<i64>| NewBinding {
+        not_after_us: us.map(|us| bench.world_now() + us),
+        ..binding(Holder::User(bob), ADMIN, Propagate::Subtree)
+    };
+    people::bind(&boss, bench.customer, until(Some(DAY_US))).await.unwrap();
+    let (_, signed_in) = sign_in(&bench.app, "bob@example.com", PASSWORD).await.unwrap();
+    for longer in [None, Some(DAY_US + 1)] {
+        let refused = people::bind(&signed_in.cx, bench.customer, until(longer)).await.map(drop).unwrap_err();
+        assert_eq!(refused.kind, Kind::Forbidden, "{longer:?}: {}", refused.text);
+    }
+    people::bind(&signed_in.cx, bench.customer, until(Some(DAY_US / 2))).await.unwrap();
+}
+
+/// A condition on a name is one that everybody meets who likes.
+async fn names_are_no_facts(bench: Bench) {
+    let boss = bench.admin().await;
+    for text in [
+        r#"{"statements":[{"effect":"ALLOW","actions":["invoice:read"],"condition":{"StringEquals":{"user:name":["boss"]}}}]}"#,
+        r#"{"statements":[{"effect":"ALLOW","actions":["source:write"],"condition":{"StringPatternMatch":{"resource:id":["${user:name}-*"]}}}]}"#,
+    ] {
+        let refused = policies::create(&boss, bench.customer, "p", Level::Org, document(text)).await.unwrap_err();
+        assert_eq!((refused.kind, refused.field.as_str()), (Kind::Invalid, "document"), "{}", refused.text);
+    }
+}
+
+/// The only admin of the highest organisation denied themselves a right, and nobody could ever take that back.
+async fn a_denial_of_anything_is_not_bound_to_the_only_admin(bench: Bench) {
+    let (boss, root) = (bench.admin().await, bench.cx.realm.root());
+    let deny = document(r#"{"statements":[{"effect":"DENY","actions":["invoice:create"]}]}"#);
+    let policy = policies::create(&boss, root, "no invoices", Level::Org, deny).await.unwrap().id;
+    let to_self = || binding(Holder::User(bench.cx.user()), custom(policy), Propagate::Subtree);
+    is_last_admin(people::bind(&boss, root, to_self()).await, "nobody could take it back");
+    // Beside a second admin it is theirs to do, and the other one's to take back.
+    bench.person(root, "second", Builtin::OrganizationAdmin).await;
+    let bound = people::bind(&boss, root, to_self()).await.unwrap();
+    let (_, second) = sign_in(&bench.app, "second@example.com", PASSWORD).await.unwrap();
+    people::unbind(&second.cx, root, bound).await.unwrap();
+}
+
+/// T-D, when it happened all the same: by every way that is known to take the rights from the only admin.
+async fn the_operator_restores_an_admin(bench: Bench) {
+    let root = bench.cx.realm.root();
+    let (boss, admin) = (bench.admin().await, bench.cx.user());
+    let operator = app::Operator::at(Store::open(&bench.url).await.unwrap(), bench.world.clone());
+    let trap = policies::create(&boss, root, "trap", Level::Org, document(TRAPS[0])).await.unwrap().id;
+    let group = groups::create(&boss, root, "trapped").await.unwrap().id;
+    for no in 0..5 {
+        // Past the program, which refuses each of them.
+        let store = Store::open(&bench.url).await.unwrap();
+        let mut tx = store.write(&decide_job(bench.cx.realm, root)).await.unwrap();
+        let id = BindingId(bench.world.fresh_id());
+        let to_admin = Held::new(id, Holder::User(admin), custom(trap), root, Propagate::Subtree);
+        match no {
+            0 => drop(store::users::set_state(&mut tx, admin, "suspended").await.unwrap()),
+            1 => {
+                let held = store::bindings::of_user(&mut tx, admin).await.unwrap().remove(0);
+                store::bindings::delete(&mut tx, &held).await.unwrap();
+            }
+            2 => drop(store::bindings::insert(&mut tx, &to_admin, 0).await.unwrap()),
+            3 => {
+                let to_group = Held { holder: Holder::Group(group), ..to_admin };
+                store::bindings::insert(&mut tx, &to_group, 0).await.unwrap();
+                store::groups::add_member(&mut tx, group, admin, "local").await.unwrap();
+            }
+            _ => {
+                let rail = base::GuardRailId(bench.world.fresh_id());
+                store::policies::guard(&mut tx, rail, root, (trap, root), 0).await.unwrap();
+            }
+        }
+        store::epoch::bump(&mut tx).await.unwrap();
+        tx.commit().await.unwrap();
+        bench.world.advance(1_000_000);
+        let rename = || orgs::OrgChange { name: Some(format!("Provider {no}")), ..orgs::OrgChange::default() };
+        let before = match sign_in(&bench.app, "admin@example.com", PASSWORD).await {
+            Ok((_, signed_in)) => orgs::update(&signed_in.cx, root, rename()).await.is_ok(),
+            Err(_) => false,
+        };
+        assert!(!before, "way {no} locks the admin out");
+        let made = app::restore::admin_by_operator(&operator, "admin@example.com", None).await.unwrap();
+        assert_eq!((made.user, made.org, made.needs_link), (admin, root, false), "{no}");
+        assert_eq!(made.removed.len(), usize::from(no > 1), "{no}: {made:?}");
+        let (_, signed_in) = sign_in(&bench.app, "admin@example.com", PASSWORD).await.unwrap();
+        orgs::update(&signed_in.cx, root, rename()).await.unwrap();
+    }
+    assert_eq!(bench.audited(root, "admin.restore").await, 5);
+    let nobody = app::restore::admin_by_operator(&operator, "nobody@example.com", None).await.unwrap_err();
+    assert_eq!(nobody.kind, Kind::NotFound);
+    assert!(app::audit::verify(&bench.admin().await).await.unwrap().is_ok(), "the chain holds");
+}
+
+/// Whoever makes a service's token can do what it can: they must hold it.
+async fn a_services_token_is_made_by_who_could_give_its_rights(bench: Bench) {
+    let boss = bench.admin().await;
+    bench.person(bench.customer, "ann", Builtin::OrganizationAdmin).await;
+    let service = app::tokens::create_service(&boss, bench.customer, "robot", "").await.unwrap().id;
+    people::bind(&boss, bench.customer, binding(Holder::User(service), ADMIN, Propagate::Subtree)).await.unwrap();
+    let (editor, _) = bench.person(bench.customer, "editor", Builtin::OrganizationEditor).await;
+    let ask = || app::tokens::NewToken::whole("ci", 30);
+    let refused =
+        app::tokens::create_programmatic(&editor, bench.customer, service, ask()).await.map(drop).unwrap_err();
+    assert_eq!(refused.kind, Kind::Forbidden, "{}", refused.text);
+    assert!(app::tokens::create_programmatic(&boss, bench.customer, service, ask()).await.is_ok());
+}
+
+/// What is there and what never was look the same in the log of whoever tried them, and nobody's organisation stands there.
+async fn the_own_log_tells_of_nobody(bench: Bench) {
+    let (eve, _) = bench.person(bench.red, "eve", Builtin::OrganizationAdmin).await;
+    let key = app::keys::create(&bench.admin().await, bench.blue, bench.cx.user(), "k").await.map(|made| made.0.key_id);
+    let rows = async || {
+        let filter = app::rows::AuditFilter { outcome: "deny".into(), ..app::rows::AuditFilter::default() };
+        app::audit::list(&bench.admin().await, bench.red, 0, &filter, 100).await.unwrap()
+    };
+    let mut shapes = Vec::new();
+    let fresh = || bench.world.fresh_id();
+    let tries: Vec<(String, bool)> =
+        vec![(bench.blue.to_string(), true), (OrgId(fresh()).to_string(), true), (key.unwrap_or_default(), false)];
+    for (id, is_org) in tries.into_iter().filter(|(id, _)| !id.is_empty()) {
+        let before = rows().await.len();
+        let failed = if is_org {
+            orgs::get(&eve, id.parse().unwrap()).await.map(drop).unwrap_err()
+        } else {
+            app::keys::revoke(&eve, &id).await.unwrap_err()
+        };
+        assert_eq!(failed.kind, Kind::NotFound);
+        let after = rows().await;
+        assert_eq!(after.len(), before + 1, "{id}");
+        let entry = &after[0];
+        assert!(is_org || !entry.detail_json.contains(&bench.blue.to_string()), "{}", entry.detail_json);
+        shapes.push((entry.target.clone(), entry.reason.clone(), entry.detail_json.replace(&id, "#")));
+    }
+    assert!(shapes.windows(2).all(|pair| pair[0] == pair[1]), "{shapes:?}");
 }

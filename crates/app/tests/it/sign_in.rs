@@ -85,7 +85,7 @@ impl Bench {
         by_session(&self.app, secret, &nowhere()).await
     }
 
-    async fn audited(&self, org: OrgId, action: &str) -> usize {
+    pub(super) async fn audited(&self, org: OrgId, action: &str) -> usize {
         let filter = AuditFilter { action: action.into(), ..AuditFilter::default() };
         let cx = self.boss().await;
         audit::list(&cx, org, 0, &filter, 100).await.unwrap().len()

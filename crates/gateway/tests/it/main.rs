@@ -398,6 +398,47 @@ async fn versions_are_metered_as_the_store_names_them() {
     }
 }
 
+/// A copy or a completion may fail after its status went out, and a store may say more than it was asked: nothing of it names
+/// what is hidden.
+#[tokio::test]
+async fn no_answer_names_what_is_hidden() {
+    let mut stage = Stage::new(|_| {}).await;
+    let error = "<Error><Code>InternalError</Code><Message>cannot join real-1/t/k of real</Message></Error>";
+    for (method, target, more) in [
+        ("POST", "/data/k?uploadId=u", None),
+        ("PUT", "/data/k", Some(("x-amz-copy-source", "/data/other"))),
+        ("PUT", "/data/k", None),
+        ("PUT", "/data/k?partNumber=1&uploadId=u", None),
+        ("PUT", "/data/k?tagging", None),
+        ("DELETE", "/data/k?tagging", None),
+    ] {
+        for body in [error, "<Done>real-1/t/k</Done>"] {
+            let mut headers = vec![("content-length", "0".to_owned()), ("connection", "close".to_owned())];
+            headers.extend(more.map(|(name, value)| (name, value.to_owned())));
+            let mut client = stage.send(&stage.head(method, target, &headers)).await;
+            let mut upstream = stage.accept().await;
+            let said = "x-amz-source: real-1\r\nx-amz-meta-mine: real-1\r\nconnection: close";
+            let text = format!("HTTP/1.1 200 OK\r\n{said}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            upstream.write_all(text.as_bytes()).await.unwrap();
+            drop(upstream);
+            // A copy and a completion that went well are looked at.
+            let answer = tokio::select! {
+                answer = all_of(&mut client) => answer,
+                mut look = stage.accept() => {
+                    look.write_all(b"HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+                    all_of(&mut client).await
+                }
+            };
+            let told = answer.replace("x-amz-meta-mine: real-1", "");
+            assert!(!told.contains("real-1") && !told.contains("t/k"), "{method} {target}: {answer}");
+            assert!(body != error || answer.contains("InternalError") || answer.contains("503"), "{answer}");
+            let event = stage.events.recv().await.unwrap();
+            assert!(body != error || event.changes.is_empty(), "{method} {target}: {event:?}");
+            assert_eq!(event.bytes_in, 0);
+        }
+    }
+}
+
 /// S08.
 #[tokio::test]
 async fn the_storage_class_is_that_of_the_request() {

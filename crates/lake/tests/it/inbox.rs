@@ -15,6 +15,7 @@ const SMALL: Settings = Settings {
     batch_events_max: 100_000,
     batch_bytes_max: 48 << 20,
     ack_before_commit: false,
+    accept_cut_inbox: false,
 };
 
 async fn open(folder: &TempFolder) -> Result<Lake, LakeError> {

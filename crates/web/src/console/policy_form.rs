@@ -16,11 +16,10 @@ const OPERATORS: [(&str, &str); 5] = [
 ];
 
 /// The facts that a condition can ask; empty for no condition.
-const KEYS: [(&str, &str); 10] = [
+const KEYS: [(&str, &str); 9] = [
     ("", "no condition"),
     ("user:id", "user:id"),
     ("user:email", "user:email"),
-    ("user:name", "user:name"),
     ("org:id", "org:id"),
     ("resource:id", "resource:id"),
     ("resource:type", "resource:type"),
