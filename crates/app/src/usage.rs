@@ -279,16 +279,19 @@ pub struct Held {
     pub worth: Option<(base::AmountPico, base::Currency)>,
 }
 
+/// Items in quarantine that are shown: of the organisation, not of the realm.
+const QUARANTINED_MAX: usize = 1_000;
+
 /// Usage in quarantine.
 ///
 /// # Errors
 /// [`Failure`].
 pub async fn quarantine(cx: &Cx, org: OrgId) -> Result<Vec<Held>, Failure> {
     let (grant, span) = cx.span(Action::SourceRead, org).await?;
-    let mut items = cx.app.lake.quarantined(cx.realm, 1_000).await?;
     let mut tx = cx.read_with(&grant).await?;
     let below: BTreeSet<OrgId> = orgs::subtree(&mut tx, org).await?.into_iter().map(|org| org.id).collect();
-    items.retain(|item| below.contains(&item.org) && span.has(item.org));
+    let is_asked = |org: OrgId| below.contains(&org) && span.has(org);
+    let items = cx.app.lake.quarantined(cx.realm, QUARANTINED_MAX, is_asked).await?;
     let mut held = Vec::new();
     for item in items {
         let worth = worth_of(&mut tx, cx.now_us(), &item).await?;

@@ -124,18 +124,44 @@ pub struct Quarantined {
 }
 
 impl Lake {
-    /// Items of a realm in quarantine, newest first.
+    /// Items of a realm in quarantine, newest first: the first `limit` of those whose organisation is asked for.
     ///
     /// # Errors
     /// [`LakeError`].
-    pub async fn quarantined(&self, realm: RealmId, limit: i64) -> Result<Vec<Quarantined>, LakeError> {
+    pub async fn quarantined(
+        &self,
+        realm: RealmId,
+        limit: usize,
+        is_asked: impl Fn(OrgId) -> bool,
+    ) -> Result<Vec<Quarantined>, LakeError> {
+        let mut found = Vec::new();
+        let mut after = (i64::MAX, String::new(), String::new());
+        loop {
+            let page = self.quarantine_page(realm, &after).await?;
+            let Some(last) = page.last() else { return Ok(found) };
+            after = (last.received_us, last.reject.source.clone(), last.reject.record_id.clone());
+            found.extend(page.into_iter().filter(|item| is_asked(item.org)));
+            if found.len() >= limit {
+                found.truncate(limit);
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn quarantine_page(
+        &self,
+        realm: RealmId,
+        (received_us, source, record_id): &(i64, String, String),
+    ) -> Result<Vec<Quarantined>, LakeError> {
         let mut tx = self.inner.begin_read(realm).await?;
         let sql = "select source, record_id, org_id, field, value, reason, meter, quantity_nano, body, received_us
                      from quarantine
                     where realm_id = $1
+                      and (received_us < $2 or (received_us = $2 and (source > $3 or (source = $3 and record_id > $4))))
                     order by received_us desc, source, record_id
-                    limit $2";
-        let rows = sqlx::query(sql).bind(realm.to_string()).bind(limit).fetch_all(&mut *tx).await?;
+                    limit 1000";
+        let query = sqlx::query(sql).bind(realm.to_string()).bind(*received_us);
+        let rows = query.bind(source.clone()).bind(record_id.clone()).fetch_all(&mut *tx).await?;
         let damaged = |what: &str| LakeError::Corrupt(format!("{what} in quarantine is damaged"));
         rows.iter()
             .map(|row| {

@@ -190,7 +190,7 @@ async fn re_delivery_changes_nothing(bench: Bench) {
         assert_eq!(bench.lake.seal().await.unwrap().records, 0);
     }
     assert_eq!(bench.lake.roll_up(question(OWN)).await.unwrap(), figures);
-    assert!(bench.lake.quarantined(OWN, 10).await.unwrap().is_empty());
+    assert!(bench.lake.quarantined(OWN, 10, |_| true).await.unwrap().is_empty());
 }
 
 async fn other_content_goes_to_quarantine(bench: Bench) {
@@ -204,7 +204,7 @@ async fn other_content_goes_to_quarantine(bench: Bench) {
     let sealed = bench.lake.seal().await.unwrap();
     assert_eq!((sealed.records, sealed.rejects), (0, 2));
     assert_eq!(total(&bench.lake.roll_up(question(OWN)).await.unwrap()), 1 + 2);
-    let held = bench.lake.quarantined(OWN, 10).await.unwrap();
+    let held = bench.lake.quarantined(OWN, 10, |_| true).await.unwrap();
     assert_eq!(held.len(), 2, "the same conflict is kept once: {held:?}");
     assert_eq!(held[0].reject.field, "id");
     // An id that comes again with a time in another month is no second record, in one batch or in two.
@@ -230,11 +230,11 @@ async fn rejects_go_to_quarantine(bench: Bench) {
     bench.append(&events(OWN, 2..3, 1)).await;
     let sealed = bench.lake.seal().await.unwrap();
     assert_eq!((sealed.records, sealed.rejects), (1, 2));
-    let held = bench.lake.quarantined(OWN, 10).await.unwrap();
+    let held = bench.lake.quarantined(OWN, 10, |_| true).await.unwrap();
     let mut fields: Vec<_> = held.iter().map(|item| item.reject.field.as_str()).collect();
     fields.sort_unstable();
     assert_eq!(fields, ["quantity", "time"]);
-    assert!(bench.lake.quarantined(TWIN, 10).await.unwrap().is_empty());
+    assert!(bench.lake.quarantined(TWIN, 10, |_| true).await.unwrap().is_empty());
 }
 
 async fn twins_do_not_meet(bench: Bench) {
@@ -802,7 +802,7 @@ async fn what_cannot_be_stored_is_set_aside(bench: Bench) {
     bench.append(&events(TWIN, 2..5, 1)).await;
     let sealed = bench.lake.seal().await.unwrap();
     assert_eq!((sealed.records, sealed.rejects), (6, 1));
-    let held = bench.lake.quarantined(OWN, 10).await.unwrap();
+    let held = bench.lake.quarantined(OWN, 10, |_| true).await.unwrap();
     assert_eq!(held.len(), 1);
     assert_eq!(held[0].quantity, QuantityNano::units(2), "with its worth");
     assert_eq!(total(&bench.lake.roll_up(question(OWN)).await.unwrap()), 1 + 2 + 3 + 4);
@@ -822,7 +822,7 @@ async fn an_event_that_fails_keeps_no_other_waiting(bench: Bench) {
     all.extend(events(TWIN, 0..3, 1));
     bench.append(&all).await;
     let sealed = bench.lake.seal().await.unwrap();
-    let held = bench.lake.quarantined(OWN, 10).await.unwrap();
+    let held = bench.lake.quarantined(OWN, 10, |_| true).await.unwrap();
     // SQLite stores a NUL; PostgreSQL refuses it, and only that event is set aside.
     let aside = u64::from(bench.postgres.is_some());
     assert_eq!((sealed.rejects, held.len() as u64), (aside, aside));

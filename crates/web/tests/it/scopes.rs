@@ -197,3 +197,31 @@ async fn kept_answers_belong_to_the_token() {
     assert_eq!(bench.send(other(&person.token)).await.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(bench.send(other(&twin)).await.status, StatusCode::CREATED);
 }
+
+/// Who lost the right since gets no answer that was kept while they had it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_answer_ends_with_the_right() {
+    let planted = Planted::new().await;
+    let (bench, person) = (planted.bench(), planted.people.iter().find(|one| one.role == "department_head").unwrap());
+    let key = "a-kept-answer-ends-with-the-right";
+    let invite = || {
+        let target = format!("/v1/orgs/{}/invitations", person.org);
+        let mut request =
+            api("POST", &target, Some(&person.token), r#"{"email":"kept@example.com","policy":"member"}"#);
+        request.headers_mut().insert("idempotency-key", HeaderValue::from_str(key).unwrap());
+        request
+    };
+    let first = bench.send(invite()).await;
+    assert_eq!(first.status, StatusCode::CREATED, "{}", first.text);
+    let admin = admin(&planted);
+    let users = format!("/v1/orgs/{}/users?limit=1000", person.org);
+    let users = bench.send(api("GET", &users, Some(&admin.token), "")).await.json();
+    let rows = users["data"].as_array().unwrap();
+    let row = rows.iter().find(|row| row["email"] == person.email.as_str()).unwrap();
+    let binding = row["policies"][0]["id"].as_str().unwrap();
+    let taken = format!("/v1/orgs/{}/bindings/{binding}", person.org);
+    assert_eq!(bench.send(api("DELETE", &taken, Some(&admin.token), "")).await.status, StatusCode::NO_CONTENT);
+    let reply = bench.send(invite()).await;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN, "{}", reply.text);
+    assert!(!reply.text.contains("kept@example.com"), "{}", reply.text);
+}
