@@ -131,7 +131,8 @@ impl Builder {
             real_bucket: real_bucket.to_owned(),
             prefix: prefix.to_owned(),
             access: access.to_owned(),
-            overlap: false,
+            // Finance reads what Imaging writes: that is meant.
+            overlap: access == "read",
         };
         buckets::map(&self.cx, org, new).await?;
         Ok(())
