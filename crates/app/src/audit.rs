@@ -1,8 +1,8 @@
 //! The audit log as people read it: pages, files, the check of its chain. `authority::log` writes it.
 
 use crate::authority::log::hash_of;
-use crate::authority::{Cx, Span};
-use crate::failure::Failure;
+use crate::authority::{Cx, Operator, Span};
+use crate::failure::{Failure, Kind};
 use access::Action;
 use base::{OrgId, UserId};
 use store::audit::{AuditEvent, AuditFilter};
@@ -98,9 +98,44 @@ pub async fn export(cx: &Cx, org: OrgId, filter: &AuditFilter) -> Result<Vec<Aud
 /// [`Failure`] when the log cannot be read.
 pub async fn verify(cx: &Cx) -> Result<Result<u64, i64>, Failure> {
     let mut tx = cx.read(Action::AuditRead, cx.realm.root()).await?;
+    chain_of(&mut tx).await
+}
+
+/// What an installation holds that proves itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Proved {
+    /// Trees.
+    pub trees: u64,
+    /// Entries of their audit logs.
+    pub entries: u64,
+    /// Entries of their ledgers.
+    pub ledger_entries: i64,
+}
+
+/// Checks the chains and the ledgers of all trees, for the operator.
+///
+/// # Errors
+/// [`Failure`] naming the tree and the first entry that is wrong.
+pub async fn verify_by_operator(operator: &Operator) -> Result<Proved, Failure> {
+    let mut proved = Proved::default();
+    for (realm, _) in store::across::realms(operator.store()).await? {
+        let mut tx = operator.read(realm).await?;
+        let entries = chain_of(&mut tx).await?;
+        let wrong = |what: String| Failure::new(Kind::Internal, format!("{realm}: {what}"));
+        proved.entries += entries.map_err(|seq| wrong(format!("entry {seq} of the audit log is not in its chain")))?;
+        let (ledger, unbalanced) = store::entries::count(&mut tx).await?;
+        if unbalanced > 0 {
+            return Err(wrong(format!("{unbalanced} entries of the ledger are not balanced")));
+        }
+        (proved.trees, proved.ledger_entries) = (proved.trees + 1, proved.ledger_entries + ledger);
+    }
+    Ok(proved)
+}
+
+async fn chain_of(tx: &mut Tx) -> Result<Result<u64, i64>, Failure> {
     let (mut seq, mut prev, mut count) = (0, String::new(), 0_u64);
     loop {
-        let page = audit::chain(&mut tx, seq, 1_000).await?;
+        let page = audit::chain(tx, seq, 1_000).await?;
         if page.is_empty() {
             return Ok(Ok(count));
         }

@@ -33,7 +33,7 @@ pub use error::LakeError;
 pub use inbox::RawBatch;
 pub use ingest::Settings;
 pub use object_index::{Drift, Listing, SeenObject, SeenOwner, part_name};
-pub use open::Lake;
+pub use open::{Lake, known_files, settle_copy};
 pub use quarantine::Quarantined;
 pub use records::{RecordFilter, StoredRecord};
 pub use roll_up::{Buckets, GroupBy, RollUp, RolledUp};

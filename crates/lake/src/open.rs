@@ -159,6 +159,34 @@ impl Lake {
     }
 }
 
+/// Makes a copy of a lake one of its own: it lies where it is now, and its inbox ends where it ends. What came between the
+/// copy of the inbox and that of the catalog is not in it.
+///
+/// # Errors
+/// [`LakeError`].
+pub async fn settle_copy(folder: &Path, world: Arc<dyn World>) -> Result<(), LakeError> {
+    let settings = Settings { accept_cut_inbox: true, ..Settings::default() };
+    let lake = Lake::open(folder, None, world, settings).await?;
+    let sql = "update ducklake_metadata set value = $1 where key = 'data_path'";
+    let path = format!("{}/", lake.files().display());
+    sqlx::query(sql).bind(path).execute(&lake.inner.catalog).await?;
+    lake.close().await;
+    Ok(())
+}
+
+/// The usage files that a catalog on SQLite names, below the folder of the usage files.
+///
+/// # Errors
+/// [`LakeError`].
+pub async fn known_files(catalog: &Path) -> Result<Vec<String>, LakeError> {
+    sqlx::any::install_default_drivers();
+    let url = format!("sqlite://{}?mode=ro", catalog.display());
+    let pool = AnyPoolOptions::new().max_connections(1).connect(&url).await?;
+    let known = catalog::known_paths(&pool).await;
+    pool.close().await;
+    Ok(known?.into_iter().collect())
+}
+
 fn sqlite_url(folder: &Path, name: &str) -> String {
     format!("sqlite://{}?mode=rwc", folder.join(name).display())
 }

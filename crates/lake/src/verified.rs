@@ -124,6 +124,27 @@ impl Lake {
         locked(&self.inner.verified.damaged).values().cloned().collect()
     }
 
+    /// Reads every file of usage and compares it with its hash; what differs is in [`Lake::damaged`]. Gives how many bytes
+    /// there were.
+    ///
+    /// # Errors
+    /// [`LakeError`] when the catalog or a file cannot be read.
+    pub async fn check_all(&self) -> Result<u64, LakeError> {
+        let files = catalog::live_files(&self.inner.catalog).await?;
+        let (table, inner) = (self.inner.table_folder(), self.inner.clone());
+        let work = move || {
+            let mut bytes = 0;
+            for file in &files {
+                match inner.verified.look(&table, file, true) {
+                    Ok(_) | Err(LakeError::Damaged { .. }) => bytes += file.bytes.unsigned_abs(),
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(bytes)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_| LakeError::Closed)?
+    }
+
     /// One round of the scrub: reads the next files anew and compares them with their hashes. A thousand rounds see
     /// everything, so one a minute does it within a day. Gives how many bytes were read.
     ///

@@ -1,6 +1,7 @@
 //! The binary: flags, configuration, wiring. Everything it does is a use case of `app`.
 
 mod admin;
+mod backup;
 mod client;
 mod config;
 mod demo;
@@ -32,6 +33,12 @@ enum Command {
     /// What an operator does at the machine itself, without signing in.
     #[command(subcommand)]
     Admin(admin::AdminCommand),
+    /// Copy all data of this moment into a new folder. A server may run meanwhile.
+    Backup(backup::BackupArgs),
+    /// Look whether a backup is whole: restore it into a scratch folder and check everything.
+    Verify(backup::VerifyArgs),
+    /// Make a data folder of a backup.
+    Restore(backup::RestoreArgs),
     /// Simulate a part of the outside world.
     #[command(subcommand)]
     Sim(simulate::SimCommand),
@@ -86,6 +93,9 @@ fn main() -> ExitCode {
         Command::Serve(args) => end(runtime.block_on(serve::run(args))),
         Command::CheckConfig(args) => end(config::check(&args)),
         Command::Admin(command) => end(runtime.block_on(admin::run(command))),
+        Command::Backup(args) => end(runtime.block_on(backup::back_up(args))),
+        Command::Verify(args) => end(runtime.block_on(backup::verify(args))),
+        Command::Restore(args) => end(runtime.block_on(backup::restore(args))),
         Command::Sim(command) => end(runtime.block_on(simulate::run(command))),
         Command::Client(command) => runtime.block_on(client::run(command)),
     }

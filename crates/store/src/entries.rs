@@ -22,6 +22,19 @@ pub async fn insert(tx: &mut Tx, entry: &Entry) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// How many entries there are, and how many of them are not balanced.
+pub async fn count(tx: &mut Tx) -> Result<(i64, i64), StoreError> {
+    let sql = scoped!(
+        "select count(*) as entries, coalesce(sum(case when balance <> 0 then 1 else 0 end), 0) as wrong
+           from (select e.entry_id, coalesce(sum(p.amount_minor), 0) as balance
+                   from entry e
+                   left join posting p on p.realm_id = e.realm_id and p.entry_id = e.entry_id
+                  where e.realm_id = $1
+                  group by e.entry_id) found"
+    );
+    tx.fetch_one("ledger", sql, params![], |row| Ok((row.int("entries")?, row.int("wrong")?))).await
+}
+
 /// Balance of each account in the books of `owner`, by currency.
 pub async fn balances(tx: &mut Tx, owner: OrgId) -> Result<Vec<(String, String, AmountMinor)>, StoreError> {
     let sql = scoped!(

@@ -53,6 +53,20 @@ fn engine_of(url: &str) -> Result<Engine, StoreError> {
 }
 
 impl Store {
+    /// Copies a SQLite database as it is at one instant, beside whoever writes it. The copy must not exist yet.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read or written.
+    pub async fn copy_sqlite(from: &std::path::Path, to: &std::path::Path) -> Result<(), StoreError> {
+        sqlx::any::install_default_drivers();
+        let url = format!("sqlite://{}?mode=ro", from.display());
+        let pool = AnyPoolOptions::new().max_connections(1).connect(&url).await?;
+        let copied = sqlx::query("vacuum into $1").bind(to.display().to_string()).execute(&pool).await;
+        pool.close().await;
+        copied?;
+        Ok(())
+    }
+
     /// Opens the database at `url` and brings its schema up to date. `sqlite:///path/file.db` is made
     /// when missing; `postgres://` must name an existing database whose user may create tables.
     ///
