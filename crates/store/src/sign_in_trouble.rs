@@ -132,9 +132,3 @@ pub async fn answer(tx: &mut Tx, user: UserId, since_us: i64) -> Result<Vec<Trou
     }
     Ok(found)
 }
-
-/// Forgets what is in the audit log already: the account's owner is to be forgotten.
-pub async fn forget(tx: &mut Tx, user: UserId) -> Result<u64, StoreError> {
-    let sql = scoped!("delete from sign_in_trouble where realm_id = $1 and user_id = $2 and noted = 1");
-    tx.execute(sql, params![user]).await
-}

@@ -293,32 +293,6 @@ pub async fn services_below(tx: &mut Tx, org: OrgId) -> Result<Vec<User>, StoreE
     tx.fetch_all(sql, params![org], from_row).await
 }
 
-/// People who belong to no organisation any more and are not shut, by address: one page of them.
-pub async fn adrift(tx: &mut Tx, after: &str, limit: i64) -> Result<Vec<User>, StoreError> {
-    let sql = scoped!(
-        "select u.user_id, u.home_org_id, u.email, u.display_name, u.password_hash, u.state, u.created_us, u.kind,
-                u.description
-           from user_account u
-          where u.realm_id = $1 and u.kind = 'human' and u.state <> 'deprovisioned' and u.email_key > $2
-            and not exists (select 1 from membership m where m.realm_id = u.realm_id and m.user_id = u.user_id)
-          order by u.email_key
-          limit $3"
-    );
-    tx.fetch_all(sql, params![after, limit], from_row).await
-}
-
-/// Replaces what names a person by their id, at once: somebody asked for it.
-pub async fn pseudonymise(tx: &mut Tx, user: UserId) -> Result<u64, StoreError> {
-    crate::known_addresses::forget(tx, user).await?;
-    crate::sign_in_trouble::forget(tx, user).await?;
-    let sql = scoped!(
-        "update user_account
-            set email = '', email_key = user_id, display_name = 'former user', description = ''
-          where realm_id = $1 and user_id = $2 and state = 'deprovisioned'"
-    );
-    tx.execute(sql, params![user]).await
-}
-
 /// Adds a user.
 pub async fn insert(tx: &mut Tx, user: &User) -> Result<(), StoreError> {
     let sql = scoped!(

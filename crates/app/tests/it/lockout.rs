@@ -133,6 +133,7 @@ on_both_engines!(
     the_operator_restores_an_admin,
     a_services_token_is_made_by_who_could_give_its_rights,
     the_own_log_tells_of_nobody,
+    who_was_given_one_connection_works_on_it,
 );
 
 async fn t_c_an_editor_takes_nothing_from_the_admin(bench: Bench) {
@@ -964,4 +965,26 @@ async fn the_own_log_tells_of_nobody(bench: Bench) {
         shapes.push((entry.target.clone(), entry.reason.clone(), entry.detail_json.replace(&id, "#")));
     }
     assert!(shapes.windows(2).all(|pair| pair[0] == pair[1]), "{shapes:?}");
+}
+
+/// T-M: an Account Editor bound to one connection works on that one.
+async fn who_was_given_one_connection_works_on_it(bench: Bench) {
+    let boss = bench.admin().await;
+    let link = async |account: &str| {
+        let new = NewLink { provider: "aws".into(), external_account: account.into(), name: "L".into(), from_us: None };
+        cloud_links::link(&boss, bench.customer, new).await.unwrap().id
+    };
+    let (own, other) = (link("111").await, link("222").await);
+    let (_, ann) = bench.person(bench.customer, "ann", Builtin::Member).await;
+    let editor = NewBinding {
+        resources: vec![format!("source:{own}")],
+        ..binding(Holder::User(ann), PolicyRef::Builtin(Builtin::AccountEditor), Propagate::Here)
+    };
+    people::bind(&boss, bench.customer, editor).await.unwrap();
+    let (_, ann) = sign_in(&bench.app, "ann@example.com", PASSWORD).await.unwrap();
+    let listed = cloud_links::list(&ann.cx, bench.customer).await.unwrap();
+    assert_eq!(listed.iter().map(|link| link.id).collect::<Vec<_>>(), [own]);
+    assert_eq!(cloud_links::unlink(&ann.cx, other).await.unwrap_err().kind, Kind::NotFound);
+    cloud_links::unlink(&ann.cx, own).await.unwrap();
+    assert!(cloud_links::list(&ann.cx, bench.red).await.is_err(), "nothing was given there");
 }

@@ -138,7 +138,11 @@ async fn my_usage(cx: &Cx, mine: &[Mine]) -> Result<(Vec<FigureRow>, Vec<String>
         let mut asked = question("");
         asked.user = Some(cx.user());
         asked.by.dimensions = true;
-        let usage = app::usage::ask(cx, org.id, asked).await?;
+        let usage = match app::usage::ask(cx, org.id, asked).await {
+            // A suspended organisation shows nothing; one's own page is there all the same.
+            Err(failure) if failure.kind == app::Kind::Forbidden => continue,
+            usage => usage?,
+        };
         if basis.is_empty() {
             basis = super::figures::basis(&usage, "only what I used, at each organisation and below");
         }

@@ -2,6 +2,7 @@
 
 use super::frame::NavItem;
 use crate::auth::Visitor;
+use crate::problem::PageFailure;
 use access::{Action, Ask, Product};
 use app::Cx;
 use app::rows::Org;
@@ -75,7 +76,12 @@ async fn sees(cx: &Cx, tab: &Tab, org: OrgId) -> bool {
 /// The side menu: what the visitor may see at `org`, and his own page.
 pub(super) async fn nav(visitor: &Visitor, org: Option<&Org>, current: Menu) -> Vec<NavItem> {
     let mut items = Vec::new();
-    if let Some(org) = org {
+    // Every page of an organisation shows its name: who may not read that sees none of them.
+    let readable = match org {
+        Some(org) if visitor.0.cx.may(Action::OrgRead, org.id).await => Some(org),
+        _ => None,
+    };
+    if let Some(org) = readable {
         for (menu, label, pages) in MENU {
             if menu == Menu::Prices && org.parent.is_none() {
                 continue; // The root has no seller.
@@ -91,6 +97,18 @@ pub(super) async fn nav(visitor: &Visitor, org: Option<&Org>, current: Menu) -> 
     }
     items.push(NavItem { href: "/me".to_owned(), label: "My page", current: current == Menu::Me });
     items
+}
+
+/// The first page that the visitor may see: of the organisations where they have something, the highest first; else their
+/// own page, which nobody is refused.
+pub(super) async fn first_page(visitor: &Visitor) -> Result<String, PageFailure> {
+    for mine in app::orgs::mine(&visitor.0.cx).await? {
+        let pages = nav(visitor, Some(&mine.org), Menu::Nowhere).await;
+        if let Some(first) = pages.into_iter().find(|page| page.href != "/me") {
+            return Ok(first.href);
+        }
+    }
+    Ok("/me".to_owned())
 }
 
 /// The row of tabs above pages that share a menu entry.

@@ -1,6 +1,7 @@
 //! Signing in and out, the start page, and joining by an invitation.
 
-use super::frame::{Answer, Page, Says, go, home_org, mendable, own_url, show_with};
+use super::frame::{Answer, Page, Says, go, mendable, own_url, show_with};
+use super::nav::first_page;
 use crate::auth::{From, Visitor, cookie as cookie_of, cookie_name, session_secret, short_cookie_name};
 use crate::problem::{PageFailure, status_of};
 use crate::{WantsScript, Web};
@@ -24,12 +25,9 @@ pub(super) fn router() -> Router<Web> {
         .route("/join", get(join_form).post(join))
 }
 
-/// To the highest organisation that the visitor runs, or to his own page.
+/// To the first page that the visitor may see.
 async fn start(visitor: Visitor) -> Answer {
-    match home_org(&visitor.0.cx).await? {
-        Some(org) => go(&format!("/o/{}/overview", org.id)),
-        None => go("/me"),
-    }
+    go(&first_page(&visitor).await?)
 }
 
 /// Longer addresses are not kept.

@@ -4,6 +4,7 @@
 mod attack;
 mod bench;
 mod contents;
+mod landing;
 mod matrix;
 mod named;
 mod pages;
