@@ -11,6 +11,7 @@ import pathlib
 import re
 import shutil
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -317,7 +318,9 @@ def test_a_required_provider_leaves_a_way_back(stage):
     eve = {"email": "eve@example.com", "password": PASSWORD, "name": "t", "days": 1}
     house = stage.house
     assert house.api("POST", "/v1/tokens", eve)["secret"]
-    stage.set_idp(enforced=True)
+    assert stage.set_idp(status=409, enforced=True)["code"] == "sign_in_first", "with a secret that nobody has used"
+    Visitor(stage).sign_in("ann")
+    stage.set_idp(enforced=True, client_secret=None)
     assert house.api("POST", "/v1/tokens", eve, status=401)["code"] == "sso_required"
     visitor = Visitor(stage)
     _, status, text = visitor.password("eve@example.com")
@@ -327,8 +330,12 @@ def test_a_required_provider_leaves_a_way_back(stage):
 
     # At the top: first an account for emergencies, and that one with a second factor.
     root = {"org": house.root, "group_map": {}, "default_groups": [], "authoritative": False, "enforced": True}
-    assert stage.set_idp(status=409, **root)["code"] == "break_glass_required"
+    top = stage.set_idp(**{**root, "enforced": False})["id"]
+    root["client_secret"] = None
+    assert stage.set_idp(status=409, **root)["code"] == "sign_in_first"
     admin = house.api("GET", "/v1/me")["id"]
+    let_in(stage, top, admin)
+    assert stage.set_idp(status=409, **root)["code"] == "break_glass_required"
     mark = f"/v1/orgs/{house.root}/break-glass/{admin}"
     assert "a second factor" in house.api("PUT", mark, status=409)["detail"]
     boss = Visitor(stage)
@@ -354,12 +361,23 @@ def test_a_required_provider_leaves_a_way_back(stage):
     stage.set_idp()
 
 
+def let_in(stage, idp, user):
+    """Writes past the program that a provider let somebody in: no domain of this stage is the highest organisation's."""
+    store = sqlite3.connect(stage.house.folder / "store.db", timeout=20)
+    with store:
+        store.execute("insert into idp_identity (realm_id, idp_id, subject, user_id, created_us, seen_us)"
+                      " select realm_id, ?, 'top', user_id, ?, ? from user_account where user_id = ?",
+                      (idp, *[time.time_ns() // 1_000] * 2, user))
+    store.close()
+
+
 def test_the_commands_of_the_page_work(stage):
     page = (harness.ROOT / "docs/sign-in.md").read_text()
     house, org = stage.house, stage.house.child(stage.house.root, "Docs", "customer")
     group = house.api("POST", f"/v1/orgs/{org}/groups", {"name": "Admins"})["id"]
     words = {"/ORG": f"/{org}", "/ROOT": f"/{house.root}", "/USER": f"/{house.api('GET', '/v1/me')['id']}",
-             "https://login.example.com": stage.provider.issuer, "example.com": "docs.example", "grp_...": group}
+             "https://login.example.com": stage.provider.issuer, "example.com": "docs.example", "grp_...": group,
+             "ann@docs.example": "admin@example.com"}
 
     def here(text):
         for word, value in words.items():
@@ -368,7 +386,7 @@ def test_the_commands_of_the_page_work(stage):
 
     (stage.parts.folder / "provider.json").write_text(here(re.search(r"```json\n(.*?)```", page, re.S).group(1)))
     blocks = re.findall(r"```sh\n(.*?)```", page, re.S)
-    assert len(blocks) == 4, blocks
+    assert len(blocks) == 6, blocks
     for block in blocks:
         stage.shell(here(block))
         for claim in house.api("GET", f"/v1/orgs/{org}/domains")["data"]:
