@@ -127,6 +127,8 @@ mod tests {
         check(
             r#"s3.requests | clas   | /items/0/only: "clas" is not a dimension of s3.requests; did you mean "class"?"#,
         );
-        check(r#"s3.storage  | person | /items/0/only: "person" is not a dimension of s3.storage; it has bucket, storage_class"#);
+        check(
+            r#"s3.storage  | person | /items/0/only: "person" is not a dimension of s3.storage; it has bucket, storage_class"#,
+        );
     }
 }
