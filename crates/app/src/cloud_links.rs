@@ -44,6 +44,10 @@ pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<CloudLink>, Failure> {
 
 /// The connections that a right names one by one.
 async fn named(cx: &Cx, org: OrgId) -> Result<Vec<CloudLink>, Failure> {
+    let place = cx.place(org).await?;
+    if !cx.actor.memberships().iter().any(|at| place.is_at_or_below(*at)) {
+        return Ok(Vec::new()); // A stranger there is told what every stranger is told.
+    }
     let mut tx = cx.look_around().await?;
     let rows = cloud_links::below(&mut tx, org).await?;
     drop(tx);

@@ -105,7 +105,6 @@ pub const AHEAD_US_MAX: i64 = 3_600_000_000;
 /// # Errors
 /// A [`Reject`] that names field, value and reason.
 pub fn check(record: &UsageRecord, now_us: i64) -> Result<(), Reject> {
-    check_content(record)?;
     let reject = |field: &str, value: i64, reason: &str| {
         let value = base::period::format_instant(value);
         Err(Reject::new(&record.source, &record.record_id, field, &value, reason))
@@ -116,6 +115,7 @@ pub fn check(record: &UsageRecord, now_us: i64) -> Result<(), Reject> {
     if record.start_us < now_us - AGE_US_MAX {
         return reject("time", record.start_us, "lies more than 400 days in the past");
     }
+    check_content(record)?;
     if record.end_us > now_us + AHEAD_US_MAX {
         return reject("end", record.end_us, "lies more than one hour in the future");
     }
