@@ -75,6 +75,22 @@ fn is_of_the_disk(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
+/// Whether a database's error is about its circumstances (gone, full, locked), not about what it was given.
+fn passes(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(cause) => {
+            let code = cause.code().unwrap_or_default();
+            // PostgreSQL: data exceptions, violated constraints. SQLite: too big, constraint, mismatch.
+            let data = ["22", "23", "42"].iter().any(|class| code.len() == 5 && code.starts_with(class))
+                || (code.len() < 5 && ["18", "19", "20"].contains(&&*code))
+                || (code.len() < 5 && code.parse::<i64>().is_ok_and(|code| code & 0xff == 19));
+            !data
+        }
+        sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => false,
+        _ => true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,21 +109,5 @@ mod tests {
         assert!(!of(io::ErrorKind::UnexpectedEof).is_passing());
         let wrong = LakeError::Parquet { path: path(), source: ParquetError::General("bad page".to_owned()) };
         assert!(!wrong.is_passing());
-    }
-}
-
-/// Whether a database's error is about its circumstances (gone, full, locked), not about what it was given.
-fn passes(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Database(cause) => {
-            let code = cause.code().unwrap_or_default();
-            // PostgreSQL: data exceptions, violated constraints. SQLite: too big, constraint, mismatch.
-            let data = ["22", "23", "42"].iter().any(|class| code.len() == 5 && code.starts_with(class))
-                || (code.len() < 5 && ["18", "19", "20"].contains(&&*code))
-                || (code.len() < 5 && code.parse::<i64>().is_ok_and(|code| code & 0xff == 19));
-            !data
-        }
-        sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => false,
-        _ => true,
     }
 }

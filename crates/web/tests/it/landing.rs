@@ -42,7 +42,7 @@ async fn everybody_lands_on_a_page_that_they_may_see() {
         for (policy, cookie) in &cookies {
             let start = get(&bench, cookie, "/").await;
             assert_eq!(start.status, StatusCode::SEE_OTHER, "{policy} {state}");
-            let page = get(&bench, cookie, &start.location()).await;
+            let page = get(&bench, cookie, start.location()).await;
             assert_eq!(page.status, StatusCode::OK, "{policy} {state}: {} {:.300}", start.location(), page.text);
             assert_eq!(get(&bench, cookie, "/me").await.status, StatusCode::OK, "{policy} {state}: /me");
         }
