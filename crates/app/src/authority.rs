@@ -467,10 +467,15 @@ impl Cx {
     /// they are a stranger there.
     async fn note_refused(&self, ask: &Ask<'_>, place: &Place, denied: &Denied, tried: &str) -> Result<(), Failure> {
         tracing::info!(user = %self.user(), action = ask.action.code(), org = %place.org(), %denied, "refused");
-        if !self.actor.memberships().iter().any(|org| place.is_at_or_below(*org)) {
+        if !self.belongs_on_the_way_to(place) {
             return self.note_stranger(ask, tried).await;
         }
         self.note_deny(ask, place.org(), (ask.resource, denied.to_string()), serde_json::json!({})).await
+    }
+
+    /// Whether they are a member of a place or of something above it: to all others there they are a stranger.
+    pub(crate) fn belongs_on_the_way_to(&self, place: &Place) -> bool {
+        self.actor.memberships().iter().any(|org| place.is_at_or_below(*org))
     }
 
     /// Writes what somebody tried where they are a stranger into the log of their own home: their id and address are

@@ -259,6 +259,17 @@ pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<Shown>, Failure> {
     Ok(rows)
 }
 
+/// Reads what becomes of a charge; nothing said is that it goes on.
+///
+/// # Errors
+/// [`Failure`] naming the words there are.
+pub fn parse_charge(text: &str) -> Result<Charge, Failure> {
+    if text.is_empty() {
+        return Ok(Charge::GoesOn);
+    }
+    text.parse().map_err(|()| Failure::invalid("charge", text, "is not one of goes_on, stop"))
+}
+
 /// Removes a row. The objects stay where they are, and what was counted stays counted. Unless `charge` stops it, what
 /// is stored below it is charged on to whoever wrote it, until it is gone.
 ///

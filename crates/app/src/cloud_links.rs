@@ -44,8 +44,7 @@ pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<CloudLink>, Failure> {
 
 /// The connections that a right names one by one.
 async fn named(cx: &Cx, org: OrgId) -> Result<Vec<CloudLink>, Failure> {
-    let place = cx.place(org).await?;
-    if !cx.actor.memberships().iter().any(|at| place.is_at_or_below(*at)) {
+    if !cx.belongs_on_the_way_to(&*cx.place(org).await?) {
         return Ok(Vec::new()); // A stranger there is told what every stranger is told.
     }
     let mut tx = cx.look_around().await?;

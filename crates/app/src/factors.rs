@@ -318,13 +318,7 @@ pub(crate) async fn check_code(
     (tried, client): (Try, &Client),
 ) -> Result<&'static str, Failure> {
     let meant = [(realm, user.clone())];
-    let pass = match app.throttle.admit(tried, app.now_us()) {
-        Ok(pass) => pass,
-        Err(wait) => {
-            security::delayed(app, &meant, client, wait).await;
-            return Err(wait.into());
-        }
-    };
+    let pass = security::admit(app, tried, &meant, client).await?;
     let digits = code.chars().filter(|c| !c.is_whitespace() && *c != '-').take(7).count();
     let (checked, proof) = if digits <= 6 {
         (check_totp(app, realm, user, code).await, "code")

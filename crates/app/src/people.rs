@@ -4,7 +4,7 @@ use crate::authority::lockout::all_held;
 use crate::authority::{App, Change, Cx, Door, Span, SystemCx, actor_of};
 use crate::failure::{Failure, Kind};
 use crate::sign_in::{self, Client, check_fresh};
-use crate::{admins, orgs, passwords, policies, scim, secrets, security};
+use crate::{admins, orgs, passwords, policies, scim, secrets};
 use access::action::SENSITIVE;
 use access::{Action, Actions, Actor, Builtin, Context, Grant, Place, PolicyRef, Propagate, may_give};
 use base::{BindingId, InvitationId, OrgId, RealmId, UserId};
@@ -14,7 +14,6 @@ use std::sync::Arc;
 use store::bindings::{self, Held, Holder};
 use store::invitations::{self, Invitation};
 use store::memberships::{self, Membership};
-use store::sign_in_trouble::Kind as Trouble;
 use store::users::{self, PeopleQuestion, User};
 use store::{Tx, groups, keys, sessions, tokens};
 
@@ -216,7 +215,6 @@ pub async fn accept(app: &Arc<App>, secret: &str, joiner: Joiner<'_>) -> Result<
             let meant = [(realm, user.clone())];
             let typed = (found.email.as_str(), joiner.password);
             if sign_in::compare(app, &meant, typed, &joiner.client).await?.is_none() {
-                security::failed(app, &meant, &joiner.client, Trouble::Password).await;
                 return Err(Failure::unreadable("password", "is not the one of your account here"));
             }
             user.password_hash.clone()

@@ -1,7 +1,7 @@
 //! The operator brings an organisation back that nobody can run any more, at the machine itself.
 
 use crate::authority::Operator;
-use crate::authority::lockout::{RUN, can_be_run_by};
+use crate::authority::lockout::{RUN, can_be_run_by, has_nothing_else, trial};
 use crate::failure::{Failure, Kind};
 use crate::policies;
 use access::{Action, Actions, PolicyRef, Propagate};
@@ -53,18 +53,18 @@ pub async fn admin_by_operator(operator: &Operator, email: &str, org: Option<Org
     };
     let mut tx = operator.restore(realm, org).await?;
     let mut removed = Vec::new();
-    work(&mut tx, &account, org).await?;
+    open_account(&mut tx, &account, org).await?;
     let held =
         Held::new(base::BindingId(tx.fresh()), Holder::User(account.id), PolicyRef::ADMIN, org, Propagate::Subtree);
     let now_us = tx.now_us();
     bindings::insert(&mut tx, &held, now_us).await?;
     clear_the_way(&mut tx, &account, org, &mut removed).await?;
-    if !can_be_run_by(&mut tx, org, account.id, now_us).await? {
+    if !can_be_run_by(&mut tx, org, account.id, &trial(now_us, None)).await? {
         let text =
             "org: a guard-rail that was laid above keeps everybody there from running it; restore an admin above it";
         return Err(Failure::conflict(text));
     }
-    let needs_link = crate::authority::lockout::has_nothing_else(&mut tx, &account).await?;
+    let needs_link = has_nothing_else(&mut tx, &account).await?;
     let detail = serde_json::json!({ "removed": removed });
     tx.done(org, "admin.restore", &account.id.to_string(), detail).await?;
     Ok(Restored { user: account.id, org, removed, needs_link })
@@ -83,7 +83,7 @@ pub async fn note_cut_inbox(operator: &Operator) -> Result<(), Failure> {
 }
 
 /// The account is open and belongs to the organisation.
-async fn work(tx: &mut Tx, account: &User, org: OrgId) -> Result<(), Failure> {
+async fn open_account(tx: &mut Tx, account: &User, org: OrgId) -> Result<(), Failure> {
     match account.state.as_str() {
         "active" => {}
         "suspended" => drop(users::set_state(tx, account.id, "active").await?),

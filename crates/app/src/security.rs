@@ -7,7 +7,7 @@
 
 use crate::authority::{App, Change, Cx, Door, SystemCx};
 use crate::failure::Failure;
-use crate::throttle::{Client, Source, Wait};
+use crate::throttle::{Client, Pass, Source, Try, Wait};
 use access::Action;
 use base::{RealmId, UserId};
 use std::sync::Arc;
@@ -82,8 +82,23 @@ async fn count(app: &Arc<App>, (realm, user): (RealmId, &User), source: Source, 
     Ok(tx.commit().await?)
 }
 
+/// Lets a try through, or notes that somebody had to wait and says how long.
+pub(crate) async fn admit<'a>(
+    app: &'a Arc<App>,
+    tried: Try,
+    accounts: &[(RealmId, User)],
+    client: &Client,
+) -> Result<Pass<'a>, Failure> {
+    let wait = match app.throttle.admit(tried, app.now_us()) {
+        Ok(pass) => return Ok(pass),
+        Err(wait) => wait,
+    };
+    delayed(app, accounts, client, wait).await;
+    Err(wait.into())
+}
+
 /// Notes that somebody had to wait, if nobody was told of this delay yet.
-pub(crate) async fn delayed(app: &Arc<App>, accounts: &[(RealmId, User)], client: &Client, wait: Wait) {
+async fn delayed(app: &Arc<App>, accounts: &[(RealmId, User)], client: &Client, wait: Wait) {
     if !wait.is_news {
         return;
     }

@@ -118,13 +118,7 @@ pub(crate) async fn check_password(
 ) -> Result<(RealmId, User), Failure> {
     let mut meant = across::users_by_email(&app.store, email).await?;
     meant.retain(|(_, user)| user.state == "active" && user.kind == "human");
-    match compare(app, &meant, (email, password), client).await? {
-        Some(found) => Ok(found),
-        None => {
-            security::failed(app, &meant, client, Trouble::Password).await;
-            Err(wrong())
-        }
-    }
+    compare(app, &meant, (email, password), client).await?.ok_or_else(wrong)
 }
 
 /// The account among those meant whose password this is. An address that nobody has costs the same work.
@@ -136,19 +130,16 @@ pub(crate) async fn compare(
 ) -> Result<Option<(RealmId, User)>, Failure> {
     let is_known = security::is_known(app, meant, client).await?;
     let lane = if is_known { Lane::Known } else { Lane::Strange(client.source()) };
-    let pass = match app.throttle.admit(Try::password(email, client, is_known), app.now_us()) {
-        Ok(pass) => pass,
-        Err(wait) => {
-            security::delayed(app, meant, client, wait).await;
-            return Err(wait.into());
-        }
-    };
+    let pass = security::admit(app, Try::password(email, client, is_known), meant, client).await?;
     match first_fit(app, meant, password, lane).await {
         Ok(Some(found)) => {
             pass.right();
             Ok(Some(found))
         }
-        Ok(None) => Ok(None), // It stays counted.
+        Ok(None) => {
+            security::failed(app, meant, client, Trouble::Password).await;
+            Ok(None) // It stays counted.
+        }
         Err(failure) => {
             pass.unused();
             Err(failure)

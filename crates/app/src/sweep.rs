@@ -9,7 +9,7 @@ use crate::failure::{Failure, Kind};
 use crate::sources::{LINK, upstream_of};
 use base::{AccountId, JobId, MappingId, OrgId, RealmId, UserId};
 use lake::{Drift, Listing, SeenObject, SeenOwner};
-use metering::s3::storage_class;
+use metering::s3::{OBJECT_BYTES_MAX, storage_class};
 use s3::{ClientError, ListQuery, ListedVersion, Upstream, VersionsPage, names};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,8 +20,6 @@ use store::accounts::{self, Account};
 use store::former_mappings::{self, Charge};
 use store::jobs::{self, Job};
 
-/// The largest object there is: a pebibyte, of which no store takes a twentieth.
-const SIZE_MAX: u64 = 1 << 50;
 /// Things that are named as not listed.
 const UNLISTED_MAX: usize = 20;
 /// How long the lists of one bucket may take: a hundred million objects at a slow store.
@@ -70,10 +68,6 @@ async fn note(tx: Change, account: &Account, drift: &Drift) -> Result<(), Failur
         "examples": drift.examples,
     });
     tx.done(account.org, "account.sweep", &account.id.to_string(), detail).await
-}
-
-fn upstream_host(account: &Account) -> String {
-    account.endpoint.clone()
 }
 
 /// Accounts that are being swept.
@@ -187,7 +181,7 @@ async fn sweep_account(
     let buckets: BTreeSet<String> = walk.covers.iter().map(|row| row.real_bucket.clone()).collect();
     for bucket in &buckets {
         let walked = tokio::time::timeout(BUCKET_MAX, walk.bucket(bucket)).await;
-        let late = |_| ClientError::Timeout { host: upstream_host(account), seconds: BUCKET_MAX.as_secs() };
+        let late = |_| ClientError::Timeout { host: account.endpoint.clone(), seconds: BUCKET_MAX.as_secs() };
         match walked.unwrap_or_else(|elapsed| Err(late(elapsed))) {
             Err(ClientError::Refused { code, .. }) if code == "NoSuchBucket" => {
                 walk.unlisted.push(format!("bucket {bucket} is not there any more"));
@@ -254,21 +248,19 @@ impl Walk<'_> {
 
     /// Notes something that is stored, unless no row covers it, or those that do have given it up.
     fn see(&mut self, object: String, (bucket, key): (&str, &str), size_bytes: u64, class: &str) {
-        if size_bytes > SIZE_MAX {
+        if size_bytes > OBJECT_BYTES_MAX {
             // No store holds that; it would be the end of every sum.
             self.unlisted.push(format!("an object of bucket {bucket} is said to have {size_bytes} bytes"));
             self.unlisted.truncate(UNLISTED_MAX);
         }
-        let size_bytes = size_bytes.min(SIZE_MAX);
-        if !self.empty.is_empty() {
-            for row in self.covers.iter().filter(|row| row.has(bucket, key)) {
-                self.empty.remove(&row.id);
-            }
+        let size_bytes = size_bytes.min(OBJECT_BYTES_MAX);
+        let over: Vec<&Cover> = self.covers.iter().filter(|row| row.has(bucket, key)).collect();
+        for row in &over {
+            self.empty.remove(&row.id);
         }
-        let mut over = self.covers.iter().filter(|row| row.has(bucket, key));
-        let Some(row) = over.find(|row| row.former != Some(Charge::Stop)) else { return };
-        let rows = self.covers.iter().filter(|row| row.has(bucket, key));
-        let stopped = rows.filter(|other| other.former == Some(Charge::Stop) && other.prefix.len() >= row.prefix.len());
+        let Some(row) = over.iter().find(|row| row.former != Some(Charge::Stop)) else { return };
+        let stopped =
+            over.iter().filter(|other| other.former == Some(Charge::Stop) && other.prefix.len() >= row.prefix.len());
         let given_up = stopped
             .map(|other| (other.owner.org, other.virtual_bucket.clone()))
             .find(|(org, bucket)| (*org, bucket) != (row.owner.org, &row.virtual_bucket));

@@ -395,11 +395,7 @@ fn is_known(document: &[u8]) -> bool {
         "AccessControlPolicy",
         "Error",
     ];
-    let text = String::from_utf8_lossy(document);
-    let root = text.split('<').map(|part| part.split([' ', '>', '/', '\n', '\t', '\r']).next().unwrap_or_default());
-    root.into_iter()
-        .find(|name| !name.is_empty() && !name.starts_with(['?', '!']))
-        .is_some_and(|name| ROOTS.contains(&name))
+    xml::parse(document).is_ok_and(|root| ROOTS.contains(&root.name.as_str()))
 }
 
 /// The answer of a write whose failure came with a status of 200.

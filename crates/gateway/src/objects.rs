@@ -145,9 +145,8 @@ impl<P: Port> Gateway<P> {
                 let asked = inbound.query.text("versionId").unwrap_or_default();
                 let is_marker = reply.headers.get("x-amz-delete-marker").is_some_and(|value| value == "true");
                 if let Some(change) = delete_change(place, &asked, is_marker, version) {
-                    // Of a version that is named, nobody else writes.
-                    let version = if asked.is_empty() { "" } else { asked.as_str() };
-                    self.settle(place, &running, version, Some(change), meter).await;
+                    // A version that is named is nobody else's to write.
+                    self.settle(place, &running, &asked, Some(change), meter).await;
                 }
             }
             Operation::AbortMultipartUpload => meter.change(end_change(&place.mapping, &upload_id)),

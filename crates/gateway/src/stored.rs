@@ -8,15 +8,13 @@ use crate::races::Running;
 use crate::route::Place;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
-use metering::s3::{ObjectChange, STANDARD, storage_class};
+use metering::s3::{OBJECT_BYTES_MAX, ObjectChange, STANDARD, storage_class};
 use s3::{Query, names};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A version as an answer names it.
 const VERSION: &str = "x-amz-version-id";
 const CLASS: &str = "x-amz-storage-class";
-/// The largest object there is: a pebibyte, of which no store takes a twentieth.
-const SIZE_MAX: u64 = 1 << 50;
 
 /// The text of a header, or nothing.
 fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
@@ -110,7 +108,7 @@ impl<P: Port> Gateway<P> {
         let (status, headers) = (response.status(), response.headers());
         let length = text_of(headers, header::CONTENT_LENGTH.as_str()).parse();
         match length {
-            Ok(size_bytes) if status.is_success() && size_bytes <= SIZE_MAX => {
+            Ok(size_bytes) if status.is_success() && size_bytes <= OBJECT_BYTES_MAX => {
                 Found::There(Stored { size_bytes, class: class_of(headers) })
             }
             _ if status == StatusCode::NOT_FOUND => Found::Gone,
@@ -163,17 +161,13 @@ impl<P: Port> Gateway<P> {
                 Ok(stamp_us) => break stamp_us,
                 Err(left) => left,
             };
-            // In the order of names, and whoever holds one asks for later ones only: nobody waits in a circle. Those that
-            // turn up while others are held already may come before them: then all are let go first.
-            let comes_late = asked.last().is_some_and(|last| left.first().is_some_and(|first| first < last));
-            let now: BTreeSet<String> = if comes_late { asked.union(&left).cloned().collect() } else { left.clone() };
-            if comes_late {
-                held.clear();
-            }
-            for object in now {
-                let order = running.order(&object).lock_owned().await;
+            // In the order of names, so that nobody waits in a circle: when more turn up, all are let go and asked about anew.
+            asked.extend(left);
+            held.clear();
+            for object in &asked {
+                let order = running.order(object).lock_owned().await;
                 last_us = last_us.max(*order);
-                if let Some(place) = places.get(&object) {
+                if let Some(place) = places.get(object) {
                     match self.look(place, "", meter).await {
                         Found::There(stored) => drop(changes.insert(object.clone(), put_change(place, "", stored))),
                         Found::Gone => {
@@ -183,7 +177,6 @@ impl<P: Port> Gateway<P> {
                     }
                 }
                 held.push(order);
-                asked.insert(object);
             }
         };
         for order in &mut held {

@@ -38,6 +38,9 @@ pub enum AuthKind {
     Presigned,
 }
 
+/// The largest object there is: a pebibyte, of which no store takes a twentieth. More is a lie that would end every sum.
+pub const OBJECT_BYTES_MAX: u64 = 1 << 50;
+
 /// The storage class of what names none.
 pub const STANDARD: &str = "STANDARD";
 

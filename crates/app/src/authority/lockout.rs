@@ -152,17 +152,14 @@ async fn keeps_later(tx: &mut Tx, org: OrgId, trial: &Context) -> Result<bool, F
 }
 
 /// Whether somebody could run an organisation, once they can sign in.
-pub(crate) async fn can_be_run_by(tx: &mut Tx, org: OrgId, user: UserId, at_us: i64) -> Result<bool, Failure> {
+pub(crate) async fn can_be_run_by(tx: &mut Tx, org: OrgId, user: UserId, trial: &Context) -> Result<bool, Failure> {
     let mut place = orgs::place(tx, org).await?;
-    place.suspended_from = None;
-    Ok(runs(&actors::load(tx, user).await?, &place, &trial(at_us, None)))
+    place.suspended_from = None; // Suspended, it is in the hands of those above; it must work when that ends.
+    Ok(runs(&actors::load(tx, user).await?, &place, trial))
 }
 
 async fn can_run(tx: &mut Tx, org: OrgId, candidate: &Candidate, trial: &Context) -> Result<bool, Failure> {
-    let mut place = orgs::place(tx, org).await?;
-    place.suspended_from = None; // Suspended, it is in the hands of those above; it must work when that ends.
-    let actor = actors::load(tx, candidate.user).await?;
-    if !runs(&actor, &place, trial) {
+    if !can_be_run_by(tx, org, candidate.user, trial).await? {
         return Ok(false);
     }
     let account = users::get(tx, candidate.user).await?;

@@ -5,7 +5,6 @@ use super::idempotent::Change;
 use super::models::{Account, FormerMapping, List, Mapping, Swept, Tried};
 use super::request::{Answer, Asked, ListAsked, Refused, id, page, parsed};
 use crate::auth::Caller;
-use app::rows::Charge;
 use app::{buckets, sources};
 use axum::Json;
 use axum::extract::Path;
@@ -142,7 +141,7 @@ pub(super) async fn unmap_bucket(
 ) -> Result<Response, Refused> {
     let org: OrgId = id(&org, "organisation")?;
     let mapping: MappingId = id(&mapping, "mapping")?;
-    let charge = charge_of(&asked.charge)?;
+    let charge = buckets::parse_charge(&asked.charge)?;
     let work = async { Ok(buckets::unmap(change.cx(), org, mapping, charge).await?) };
     change.once(StatusCode::NO_CONTENT, work).await
 }
@@ -155,13 +154,6 @@ pub(super) struct Unmapping {
     /// `goes_on` (the usual): until the objects are gone; `stop`: not any more from the next sweep on.
     #[serde(default)]
     charge: String,
-}
-
-fn charge_of(text: &str) -> Result<Charge, Refused> {
-    if text.is_empty() {
-        return Ok(Charge::GoesOn);
-    }
-    Ok(text.parse().map_err(|()| app::Failure::invalid("charge", text, "is not one of goes_on, stop"))?)
 }
 
 /// Lists the rows of the name space that were removed, as long as something is stored there.

@@ -229,10 +229,7 @@ async fn remove(
     visitor.check_csrf(&form.csrf)?;
     let org: OrgId = parse(&org, "organisation")?;
     let mapping: MappingId = parse(&mapping, "mapping")?;
-    let charge = match form.charge.as_str() {
-        "" => Charge::GoesOn,
-        text => text.parse().map_err(|()| Failure::invalid("charge", text, "is not one of goes_on, stop"))?,
-    };
+    let charge = buckets::parse_charge(&form.charge)?;
     buckets::unmap(&visitor.0.cx, org, mapping, charge).await?;
     go(&format!("/o/{org}/buckets"))
 }
