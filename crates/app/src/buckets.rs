@@ -7,9 +7,10 @@ use crate::sweep::sweep_soon;
 use base::{AccountId, MappingId, OrgId, UserId};
 use s3::ListQuery;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use store::Tx;
 use store::accounts::{self, Account, Mapping};
-use store::former_mappings::{self, Charge, FormerMapping};
+use store::former_mappings::{self, Charge};
 
 /// What a row of the name space says.
 #[derive(Debug, Clone)]
@@ -123,38 +124,21 @@ fn nest(one: &str, other: &str) -> bool {
     one.starts_with(other) || other.starts_with(one)
 }
 
-/// A place that is mapped, or was and is still charged for.
-struct Other {
-    id: MappingId,
-    org: OrgId,
-    user: Option<UserId>,
-    virtual_bucket: String,
-    folder: String,
-    prefix: String,
-}
-
-/// What others have of the place of a new row. Two accounts with one endpoint may lead to one store.
-async fn overlapping(tx: &mut Tx, new: &Mapping, account: &Account) -> Result<Vec<Other>, Failure> {
-    let mut found = Vec::new();
-    for (row, endpoint) in accounts::mappings_on(tx, &new.real_bucket).await? {
-        if row.account == account.id || endpoint == account.endpoint {
-            let Mapping { id, org, user, virtual_bucket, folder, prefix, .. } = row;
-            found.push(Other { id, org, user, virtual_bucket, folder, prefix });
-        }
-    }
-    for row in former_mappings::of_account(tx, account.id).await? {
-        if row.real_bucket == new.real_bucket && row.charge == Charge::GoesOn {
-            let FormerMapping { id, org, user, virtual_bucket, folder, prefix, .. } = row;
-            found.push(Other { id, org, user, virtual_bucket, folder, prefix });
-        }
-    }
+/// What others have of the place of a new row, or had and are still charged for. Two accounts with one endpoint may lead
+/// to one store.
+async fn overlapping(tx: &mut Tx, new: &Mapping, account: &Account) -> Result<Vec<Mapping>, Failure> {
+    let live = accounts::mappings_on(tx, &new.real_bucket).await?.into_iter();
+    let live = live.filter(|(row, endpoint)| row.account == account.id || *endpoint == account.endpoint);
+    let former = former_mappings::of_account(tx, account.id).await?.into_iter();
+    let former = former.filter(|former| former.charge == Charge::GoesOn && former.row.real_bucket == new.real_bucket);
+    let mut found: Vec<Mapping> = live.map(|(row, _)| row).chain(former.map(|former| former.row)).collect();
     // The same people's: whoever writes there, it is charged to them.
     found.retain(|other| (other.org, other.user) != (new.org, new.user) && nest(&other.prefix, &new.prefix));
     Ok(found)
 }
 
 /// Names the first of the rows that a new one would lie over, as far as the caller may know of it.
-async fn overlaps(cx: &Cx, new: &Mapping, over: &[Other]) -> Failure {
+async fn overlaps(cx: &Cx, new: &Mapping, over: &[Mapping]) -> Failure {
     let mut said = "another organisation has mapped".to_owned();
     for other in over {
         if cx.may_ask(LOOK, other.org).await {
@@ -174,9 +158,7 @@ async fn overlaps(cx: &Cx, new: &Mapping, over: &[Other]) -> Failure {
         "prefix: {place:?} overlaps with what {said}{more}: both would read and write the same objects, each charged to \
          whoever wrote it last. Say so to map it all the same"
     );
-    let mut refused = Failure::conflict(text).coded("mapping_overlap");
-    "prefix".clone_into(&mut refused.field);
-    refused
+    Failure::conflict(text).coded("mapping_overlap").about("prefix")
 }
 
 /// An account serves the organisation that it belongs to and those below it.
@@ -240,20 +222,23 @@ async fn shown(cx: &Cx, row: Mapping, owner: OrgId) -> Shown {
 pub async fn list(cx: &Cx, org: OrgId) -> Result<Vec<Shown>, Failure> {
     let (grant, span) = cx.span_ask(LOOK, org).await?;
     let mut tx = cx.read_with(&grant).await?;
-    let (mut found, mut owners) = (Vec::new(), BTreeMap::new());
-    for row in
-        accounts::mappings_below(&mut tx, org).await?.into_iter().filter(|row| span.has(row.org)).collect::<Vec<_>>()
-    {
-        let owner = match owners.get(&row.account) {
-            Some(owner) => *owner,
-            None => accounts::get(&mut tx, row.account).await?.org,
-        };
-        owners.insert(row.account, owner);
-        found.push((row, owner));
+    let mut found = accounts::mappings_below(&mut tx, org).await?;
+    found.retain(|row| span.has(row.org));
+    all_shown(cx, tx, found).await
+}
+
+/// Rows as the caller may see them.
+async fn all_shown(cx: &Cx, mut tx: Tx, found: Vec<Mapping>) -> Result<Vec<Shown>, Failure> {
+    let mut owners: BTreeMap<AccountId, OrgId> = BTreeMap::new();
+    for row in &found {
+        if let Entry::Vacant(place) = owners.entry(row.account) {
+            place.insert(accounts::get(&mut tx, row.account).await?.org);
+        }
     }
     drop(tx);
     let mut rows = Vec::new();
-    for (row, owner) in found {
+    for row in found {
+        let owner = owners[&row.account];
         rows.push(shown(cx, row, owner).await);
     }
     Ok(rows)
@@ -287,25 +272,15 @@ pub async fn unmap(cx: &Cx, org: OrgId, mapping: MappingId, charge: Charge) -> R
     tx.done(org, "bucket.unmap", &mapping.to_string(), detail).await
 }
 
-/// A row that was removed, as the caller may see it.
+/// A row that was removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Former {
-    /// Its id.
-    pub id: MappingId,
-    /// Where it was made.
-    pub org: OrgId,
-    /// Whose it was; `None`: everybody's at the organisation and below.
-    pub user: Option<UserId>,
-    /// Bucket as it was seen.
-    pub virtual_bucket: String,
-    /// Folder in it.
-    pub folder: String,
+    /// The row as the caller may see it.
+    pub row: Shown,
     /// What becomes of the charge for what is still stored there.
     pub charge: Charge,
     /// When it was removed.
     pub removed_us: i64,
-    /// Real names; `None` below the organisation that owns the account.
-    pub behind: Option<Behind>,
 }
 
 /// Rows that were removed at `org` and below, the last one first. A row is forgotten when nothing is stored there any
@@ -316,27 +291,13 @@ pub struct Former {
 pub async fn former(cx: &Cx, org: OrgId) -> Result<Vec<Former>, Failure> {
     let (grant, span) = cx.span_ask(LOOK, org).await?;
     let mut tx = cx.read_with(&grant).await?;
-    let mut found = Vec::new();
-    for row in former_mappings::below(&mut tx, org).await?.into_iter().filter(|row| span.has(row.org)) {
-        let owner = accounts::get(&mut tx, row.account).await?.org;
-        found.push((row, owner));
-    }
-    drop(tx);
-    let mut rows = Vec::new();
-    for (row, owner) in found {
-        let behind = Behind { account: row.account, real_bucket: row.real_bucket, prefix: row.prefix };
-        rows.push(Former {
-            id: row.id,
-            org: row.org,
-            user: row.user,
-            virtual_bucket: row.virtual_bucket,
-            folder: row.folder,
-            charge: row.charge,
-            removed_us: row.removed_us,
-            behind: cx.may_ask(LOOK, owner).await.then_some(behind),
-        });
-    }
-    Ok(rows)
+    let mut found = former_mappings::below(&mut tx, org).await?;
+    found.retain(|former| span.has(former.row.org));
+    let (rows, ends): (Vec<_>, Vec<_>) =
+        found.into_iter().map(|former| (former.row, (former.charge, former.removed_us))).unzip();
+    let shown = all_shown(cx, tx, rows).await?;
+    let with = |(row, (charge, removed_us))| Former { row, charge, removed_us };
+    Ok(shown.into_iter().zip(ends).map(with).collect())
 }
 
 /// Ends the charge for what is still stored below a row that was removed, as of the sweep that is due now.

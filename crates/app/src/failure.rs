@@ -89,6 +89,12 @@ impl Failure {
         Self { code: Some(code), ..self }
     }
 
+    /// The same failure, with the field that it is about.
+    #[must_use]
+    pub fn about(self, field: &str) -> Self {
+        Self { field: field.to_owned(), ..self }
+    }
+
     /// The same failure, with the seconds after which another try makes sense.
     #[must_use]
     pub fn waiting(self, wait_s: u32) -> Self {

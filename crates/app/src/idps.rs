@@ -205,9 +205,7 @@ async fn check_tried(tx: &mut Tx, idp: &Idp, now_us: i64) -> Result<(), Failure>
          hours since it was set like this",
         org.name, idp.name
     );
-    let mut refused = Failure::conflict(text).coded("sign_in_first");
-    "enforced".clone_into(&mut refused.field);
-    Err(refused)
+    Err(Failure::conflict(text).coded("sign_in_first").about("enforced"))
 }
 
 /// Deletes the provider of an organisation. Tokens and sessions of those who have no other way to sign in end

@@ -7,7 +7,7 @@ use crate::authority::log::path_text;
 use crate::authority::{App, Change, Cx, SystemCx};
 use crate::failure::{Failure, Kind};
 use crate::sources::{LINK, upstream_of};
-use base::{AccountId, JobId, MappingId, OrgId, RealmId, UserId};
+use base::{AccountId, JobId, MappingId, OrgId, RealmId};
 use lake::{Drift, Listing, SeenObject, SeenOwner};
 use metering::s3::{OBJECT_BYTES_MAX, storage_class};
 use s3::{ClientError, ListQuery, ListedVersion, Upstream, VersionsPage, names};
@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use store::Tx;
-use store::accounts::{self, Account};
+use store::accounts::{self, Account, Mapping};
 use store::former_mappings::{self, Charge};
 use store::jobs::{self, Job};
 
@@ -115,47 +115,38 @@ pub(crate) fn job_of(id: JobId, (account, org): (AccountId, OrgId), due_us: i64)
 
 /// A row of the name space, live or removed.
 struct Cover {
-    id: MappingId,
-    real_bucket: String,
-    prefix: String,
+    row: Mapping,
     /// Removed, and what becomes of the charge.
     former: Option<Charge>,
-    user: Option<UserId>,
-    virtual_bucket: String,
-    folder: String,
     owner: Arc<SeenOwner>,
 }
 
 impl Cover {
     fn has(&self, bucket: &str, key: &str) -> bool {
-        self.real_bucket == bucket && key.starts_with(&self.prefix)
+        self.row.real_bucket == bucket && key.starts_with(&self.row.prefix)
     }
 }
 
 /// All rows over an account: the longest prefix owns an object that nobody wrote; at the same prefix a live row comes
 /// before one that was removed, a person's own before their department's.
 async fn covers(tx: &mut Tx, realm: RealmId, account: AccountId) -> Result<Vec<Cover>, Failure> {
-    let mut paths: BTreeMap<OrgId, String> = BTreeMap::new();
-    let mut found = Vec::new();
     let live = accounts::mappings_below(tx, realm.root()).await?.into_iter().filter(|row| row.account == account);
-    for row in live {
-        let (id, org, user) = (row.id, row.org, row.user);
-        found.push((id, org, user, row.virtual_bucket, row.folder, row.real_bucket, row.prefix, None));
-    }
-    for row in former_mappings::of_account(tx, account).await? {
-        let (id, org, user) = (row.id, row.org, row.user);
-        found.push((id, org, user, row.virtual_bucket, row.folder, row.real_bucket, row.prefix, Some(row.charge)));
-    }
+    let former = former_mappings::of_account(tx, account).await?.into_iter();
+    let all: Vec<(Mapping, Option<Charge>)> =
+        live.map(|row| (row, None)).chain(former.map(|former| (former.row, Some(former.charge)))).collect();
+    let mut paths: BTreeMap<OrgId, String> = BTreeMap::new();
     let mut covers = Vec::new();
-    for (id, org, user, virtual_bucket, folder, real_bucket, prefix, former) in found {
-        let org_path = match paths.get(&org) {
+    for (row, former) in all {
+        let org_path = match paths.get(&row.org) {
             Some(path) => path.clone(),
-            None => paths.entry(org).or_insert(path_text(&store::orgs::path(tx, org).await?)).clone(),
+            None => paths.entry(row.org).or_insert(path_text(&store::orgs::path(tx, row.org).await?)).clone(),
         };
-        let owner = Arc::new(SeenOwner { org, org_path, user, bucket: virtual_bucket.clone() });
-        covers.push(Cover { id, real_bucket, prefix, former, user, virtual_bucket, folder, owner });
+        let owner = SeenOwner { org: row.org, org_path, user: row.user, bucket: row.virtual_bucket.clone() };
+        covers.push(Cover { row, former, owner: Arc::new(owner) });
     }
-    covers.sort_by_key(|row| (Reverse(row.prefix.len()), row.former.is_some(), row.user.is_none(), row.id));
+    let order =
+        |Cover { row, former, .. }: &Cover| (Reverse(row.prefix.len()), former.is_some(), row.user.is_none(), row.id);
+    covers.sort_by_key(order);
     Ok(covers)
 }
 
@@ -176,9 +167,9 @@ async fn sweep_account(
     drop(tx);
     let listing = Listing { has_versions: true, has_parts: true, ..Listing::default() };
     let former = covers.iter().filter(|row| row.former.is_some());
-    let empty: BTreeSet<MappingId> = former.map(|row| row.id).collect();
+    let empty: BTreeSet<MappingId> = former.map(|cover| cover.row.id).collect();
     let mut walk = Walk { app, upstream, account: account.id, covers, listing, unlisted: Vec::new(), empty };
-    let buckets: BTreeSet<String> = walk.covers.iter().map(|row| row.real_bucket.clone()).collect();
+    let buckets: BTreeSet<String> = walk.covers.iter().map(|cover| cover.row.real_bucket.clone()).collect();
     for bucket in &buckets {
         let walked = tokio::time::timeout(BUCKET_MAX, walk.bucket(bucket)).await;
         let late = |_| ClientError::Timeout { host: account.endpoint.clone(), seconds: BUCKET_MAX.as_secs() };
@@ -254,22 +245,24 @@ impl Walk<'_> {
             self.unlisted.truncate(UNLISTED_MAX);
         }
         let size_bytes = size_bytes.min(OBJECT_BYTES_MAX);
-        let over: Vec<&Cover> = self.covers.iter().filter(|row| row.has(bucket, key)).collect();
-        for row in &over {
-            self.empty.remove(&row.id);
+        let over: Vec<&Cover> = self.covers.iter().filter(|cover| cover.has(bucket, key)).collect();
+        for cover in &over {
+            self.empty.remove(&cover.row.id);
         }
-        let Some(row) = over.iter().find(|row| row.former != Some(Charge::Stop)) else { return };
-        let stopped =
-            over.iter().filter(|other| other.former == Some(Charge::Stop) && other.prefix.len() >= row.prefix.len());
+        let Some(Cover { row, owner, .. }) = over.iter().find(|cover| cover.former != Some(Charge::Stop)) else {
+            return;
+        };
+        let stopped = over.iter().filter(|other| other.former == Some(Charge::Stop));
         let given_up = stopped
-            .map(|other| (other.owner.org, other.virtual_bucket.clone()))
-            .find(|(org, bucket)| (*org, bucket) != (row.owner.org, &row.virtual_bucket));
+            .filter(|other| other.row.prefix.len() >= row.prefix.len())
+            .map(|other| (other.row.org, other.row.virtual_bucket.clone()))
+            .find(|(org, bucket)| (*org, bucket) != (row.org, &row.virtual_bucket));
         let rest = key.strip_prefix(row.prefix.as_str()).unwrap_or_default();
         self.listing.objects.push(SeenObject {
             object,
             size_bytes,
             class: storage_class(class),
-            owner: Arc::clone(&row.owner),
+            owner: Arc::clone(owner),
             given_up,
             shown: format!("{}/{}{rest}", row.virtual_bucket, row.folder),
         });

@@ -67,7 +67,7 @@ pub struct Mapping {
     pub created_us: i64,
 }
 
-fn mapping_from_row(row: &Row) -> Result<Mapping, StoreError> {
+pub(crate) fn mapping_from_row(row: &Row) -> Result<Mapping, StoreError> {
     let user = row.text("user_id")?;
     let user = if user.is_empty() { None } else { Some(row.parsed("user_id")?) };
     Ok(Mapping {

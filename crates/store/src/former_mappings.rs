@@ -1,8 +1,8 @@
 //! Rows of the name space that were removed: what lies below them is still somebody's.
 
-use crate::accounts::Mapping;
+use crate::accounts::{Mapping, mapping_from_row};
 use crate::sql::{Row, StoreError, Tx, params, scoped};
-use base::{AccountId, MappingId, OrgId, UserId};
+use base::{AccountId, MappingId, OrgId};
 use serde::Serialize;
 
 /// What becomes of the charge for stored bytes when a row is removed.
@@ -37,22 +37,8 @@ impl std::str::FromStr for Charge {
 /// A row that was removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FormerMapping {
-    /// Its id.
-    pub id: MappingId,
-    /// Whose it was.
-    pub org: OrgId,
-    /// The user whose alone it was.
-    pub user: Option<UserId>,
-    /// Bucket as its users saw it.
-    pub virtual_bucket: String,
-    /// Folder inside it.
-    pub folder: String,
-    /// The account.
-    pub account: AccountId,
-    /// The bucket there.
-    pub real_bucket: String,
-    /// Key prefix there.
-    pub prefix: String,
+    /// The row as it was.
+    pub row: Mapping,
     /// What becomes of the charge.
     pub charge: Charge,
     /// When it was removed.
@@ -60,17 +46,9 @@ pub struct FormerMapping {
 }
 
 fn from_row(row: &Row) -> Result<FormerMapping, StoreError> {
-    let user = row.text("user_id")?;
     let charge = row.text("charge")?;
     Ok(FormerMapping {
-        id: row.parsed("mapping_id")?,
-        org: row.parsed("org_id")?,
-        user: if user.is_empty() { None } else { Some(row.parsed("user_id")?) },
-        virtual_bucket: row.text("virtual_bucket")?,
-        folder: row.text("folder")?,
-        account: row.parsed("account_id")?,
-        real_bucket: row.text("real_bucket")?,
-        prefix: row.text("prefix")?,
+        row: mapping_from_row(row)?,
         charge: charge.parse().map_err(|()| StoreError::Corrupt { column: "charge".to_owned(), value: charge })?,
         removed_us: row.int("removed_us")?,
     })
@@ -80,8 +58,8 @@ fn from_row(row: &Row) -> Result<FormerMapping, StoreError> {
 pub async fn insert(tx: &mut Tx, mapping: &Mapping, charge: Charge, now_us: i64) -> Result<(), StoreError> {
     let sql = scoped!(
         "insert into s3_former_mapping (realm_id, mapping_id, org_id, user_id, virtual_bucket, folder, account_id, real_bucket,
-                                        prefix, charge, removed_us)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+                                        prefix, access, created_us, charge, removed_us)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
     );
     let values = params![
         mapping.id,
@@ -92,6 +70,8 @@ pub async fn insert(tx: &mut Tx, mapping: &Mapping, charge: Charge, now_us: i64)
         mapping.account,
         mapping.real_bucket.as_str(),
         mapping.prefix.as_str(),
+        mapping.access.as_str(),
+        mapping.created_us,
         charge.code(),
         now_us,
     ];
@@ -102,7 +82,8 @@ pub async fn insert(tx: &mut Tx, mapping: &Mapping, charge: Charge, now_us: i64)
 /// Removed rows of an account.
 pub async fn of_account(tx: &mut Tx, account: AccountId) -> Result<Vec<FormerMapping>, StoreError> {
     let sql = scoped!(
-        "select mapping_id, org_id, user_id, virtual_bucket, folder, account_id, real_bucket, prefix, charge, removed_us
+        "select mapping_id, org_id, user_id, virtual_bucket, folder, account_id, real_bucket, prefix, access, created_us, charge,
+                removed_us
            from s3_former_mapping
           where realm_id = $1 and account_id = $2
           order by mapping_id"
@@ -113,8 +94,8 @@ pub async fn of_account(tx: &mut Tx, account: AccountId) -> Result<Vec<FormerMap
 /// Removed rows of `org` and below, the last one first.
 pub async fn below(tx: &mut Tx, org: OrgId) -> Result<Vec<FormerMapping>, StoreError> {
     let sql = scoped!(
-        "select m.mapping_id, m.org_id, m.user_id, m.virtual_bucket, m.folder, m.account_id, m.real_bucket, m.prefix, m.charge,
-                m.removed_us
+        "select m.mapping_id, m.org_id, m.user_id, m.virtual_bucket, m.folder, m.account_id, m.real_bucket, m.prefix,
+                m.access, m.created_us, m.charge, m.removed_us
            from s3_former_mapping m
            join org_above a on a.realm_id = m.realm_id and a.org_id = m.org_id
           where m.realm_id = $1 and a.ancestor_id = $2

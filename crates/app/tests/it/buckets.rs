@@ -180,7 +180,7 @@ async fn a_charge_goes_on_until_the_data_are_gone(bench: Bench) {
     buckets::unmap(cx, red, row.id, Charge::GoesOn).await.unwrap();
     assert_eq!(linked.sweep().await, (0, 0, 0, 0), "it is still Red's");
     let former = buckets::former(cx, linked.bench.customer).await.unwrap();
-    assert_eq!((former.len(), former[0].charge, former[0].virtual_bucket.as_str()), (1, Charge::GoesOn, "data"));
+    assert_eq!((former.len(), former[0].charge, former[0].row.virtual_bucket.as_str()), (1, Charge::GoesOn, "data"));
     // What is found there later is theirs as well; what is deleted there is not charged.
     linked.put("red/b", 50).await;
     linked.delete("red/a").await;

@@ -396,39 +396,20 @@ pub(super) struct Mapping {
 /// A row of the name space that was removed.
 #[derive(Serialize, ToSchema)]
 pub(super) struct FormerMapping {
-    pub(super) id: String,
-    pub(super) org: String,
-    /// Whose alone it was.
-    pub(super) user: Option<String>,
-    /// Bucket as it was seen.
-    pub(super) bucket: String,
-    /// Folder in it.
-    pub(super) folder: String,
+    /// The row as it was.
+    #[serde(flatten)]
+    pub(super) row: Mapping,
     /// `goes_on`: what is stored there is charged until it is gone; `stop`: not any more.
     pub(super) charge: String,
-    /// The S3 account behind it; hidden below the organisation that owns the account, like the two after it.
-    pub(super) account: Option<String>,
-    /// Bucket there.
-    pub(super) real_bucket: Option<String>,
-    /// Prefix there.
-    pub(super) prefix: Option<String>,
     pub(super) removed_at: String,
 }
 
 impl From<app::buckets::Former> for FormerMapping {
-    fn from(row: app::buckets::Former) -> Self {
-        let behind = row.behind;
+    fn from(former: app::buckets::Former) -> Self {
         Self {
-            id: row.id.to_string(),
-            org: row.org.to_string(),
-            user: row.user.map(|user| user.to_string()),
-            bucket: row.virtual_bucket,
-            folder: row.folder,
-            charge: row.charge.code().to_owned(),
-            account: behind.as_ref().map(|behind| behind.account.to_string()),
-            real_bucket: behind.as_ref().map(|behind| behind.real_bucket.clone()),
-            prefix: behind.map(|behind| behind.prefix),
-            removed_at: format_instant(row.removed_us),
+            row: former.row.into(),
+            charge: former.charge.code().to_owned(),
+            removed_at: format_instant(former.removed_us),
         }
     }
 }

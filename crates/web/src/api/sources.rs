@@ -169,7 +169,7 @@ pub(super) async fn list_former_buckets(
     Asked(asked): Asked<ListAsked>,
 ) -> Answer<List<FormerMapping>> {
     let rows = buckets::former(&me.cx, id(&org, "organisation")?).await?.into_iter().map(FormerMapping::from).collect();
-    Ok(Json(page(rows, &asked, |mapping| mapping.id.clone())?))
+    Ok(Json(page(rows, &asked, |former| former.row.id.clone())?))
 }
 
 /// Ends the charge for what is still stored below a row that was removed, from the sweep on that is due now.

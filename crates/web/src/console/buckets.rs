@@ -165,12 +165,12 @@ fn mapping_row(
     }
 }
 
-fn former_row(row: &Former, names: &BTreeMap<OrgId, String>, zone: &Zone) -> FormerRow {
-    let goes_on = row.charge == Charge::GoesOn;
+fn former_row(former: &Former, names: &BTreeMap<OrgId, String>, zone: &Zone) -> FormerRow {
+    let (row, goes_on) = (&former.row, former.charge == Charge::GoesOn);
     FormerRow {
         seen: format!("{}/{}", row.virtual_bucket, row.folder),
         org: names.get(&row.org).cloned().unwrap_or_else(|| row.org.to_string()),
-        removed: zone.time_of(row.removed_us),
+        removed: zone.time_of(former.removed_us),
         charge: if goes_on { "goes on until it is gone" } else { "stopped" },
         stop_href: if goes_on { format!("/o/{}/former-buckets/{}/stop", row.org, row.id) } else { String::new() },
     }
