@@ -1,9 +1,13 @@
-"""`kill -9` of the whole program under S3 load: no acknowledged write unmetered, none metered twice.
+"""`kill -9` of the whole program under S3 load, on both engines: no acknowledged write unmetered, none metered twice.
 
-The control runs the same with a program that acknowledges before it commits; it must lose something.
+$METERHOUSE_TEST_KILLS says how many on each (50 if it is not set), $METERHOUSE_TEST_POSTGRES is the URL of a PostgreSQL
+as dev/postgres starts it. The control runs the same with a program that acknowledges before it commits; it must lose
+something.
 """
+import os
 import random
 import sqlite3
+import subprocess
 import sys
 import threading
 import time
@@ -11,14 +15,36 @@ import time
 import harness
 from harness import boto
 
-CYCLES = 50
+CYCLES = int(os.environ.get("METERHOUSE_TEST_KILLS", "50"))
+LIVE_FILES = "select path from %sducklake_data_file where end_snapshot is null"
+
+
+class Sqlite:
+    environment = {}
+
+    def live_files(self, house):
+        return [row[0] for row in sqlite3.connect(house.folder / "lake.db").execute(LIVE_FILES % "")]
+
+
+class Postgres:
+    def __init__(self):
+        self.server, self.name = os.environ["METERHOUSE_TEST_POSTGRES"], f"kill_{os.getpid()}"
+        self.ask("postgres", f"create database {self.name}")
+        self.environment = {"METERHOUSE_DATABASE_URL": f"{self.server}/{self.name}"}
+
+    def ask(self, database, sql):
+        command = ["psql", "-XAtq", f"{self.server}/{database}", "-c", sql]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+    def live_files(self, house):
+        return self.ask(self.name, LIVE_FILES % "lake.")
 
 
 class Stage:
-    def __init__(self, environment=None):
-        self.parts = harness.Parts()
+    def __init__(self, engine, environment=None):
+        self.parts, self.engine = harness.Parts(), engine
         self.upstream = harness.start_sim(self.parts)
-        self.house = harness.Meterhouse(self.parts, environment).serve()
+        self.house = harness.Meterhouse(self.parts, {**engine.environment, **(environment or {})}).serve()
         self.house.sign_in()
         account = self.house.link(self.upstream)
         self.org = self.house.child(self.house.root, "Customer", "customer")
@@ -62,15 +88,13 @@ class Stage:
         import duckdb
 
         self.house.usage(self.org)  # Seals what waits in the inbox.
-        catalog = sqlite3.connect(self.house.folder / "lake.db")
-        files = [str(self.house.folder / "files" / "main" / "usage" / row[0])
-                 for row in catalog.execute("select path from ducklake_data_file where end_snapshot is null")]
+        files = [str(self.house.folder / "files" / "main" / "usage" / name) for name in self.engine.live_files(self.house)]
         rows = duckdb.execute("select record_id, count(*) from read_parquet(?) where meter = 's3.requests' group by 1", [files])
         return dict(rows.fetchall())
 
 
-def test_no_acknowledged_write_is_lost_or_doubled():
-    stage, chance, began = Stage(), random.Random(7), time.monotonic()
+def kill_again_and_again(engine):
+    stage, chance, began = Stage(engine), random.Random(7), time.monotonic()
     for number in range(CYCLES):
         stage.cycle(number, chance.randint(1, 60))
         stage.house.serve()
@@ -84,8 +108,16 @@ def test_no_acknowledged_write_is_lost_or_doubled():
     stage.parts.close()
 
 
+def test_sqlite_loses_and_doubles_no_acknowledged_write():
+    kill_again_and_again(Sqlite())
+
+
+def test_postgres_loses_and_doubles_no_acknowledged_write():
+    kill_again_and_again(Postgres())
+
+
 def test_the_kill_test_bites():
-    stage, chance = Stage({"METERHOUSE_FAULT": "ack-early"}), random.Random(7)
+    stage, chance = Stage(Sqlite(), {"METERHOUSE_FAULT": "ack-early"}), random.Random(7)
     for number in range(10):
         stage.cycle(number, chance.randint(1, 20))
         stage.house.serve()
