@@ -13,6 +13,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use s3::sigv4::{self, DUMMY_SECRET, Policy, SigningKeyCache, WireRequest};
 use s3::{Body, Client, ClientError, Operation, Query, S3Error, names};
+use serving::wire::Receipt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -109,7 +110,8 @@ impl<P: Port> Gateway<P> {
     pub(crate) async fn handle(self: Arc<Self>, request: Request<Incoming>, source_ip: String) -> Response<Body> {
         let request_id = RequestId(self.world.fresh_id());
         let started_us = self.world.now_us();
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        let receipt = head.extensions.remove::<Receipt>();
         let host = host_of(&head);
         let target = Target::parse(&host, head.uri.path(), self.settings.domain.as_deref());
         let is_head = head.method == Method::HEAD;
@@ -127,7 +129,7 @@ impl<P: Port> Gateway<P> {
         };
         let meter = Meter::new(Arc::clone(&self), &inbound, source_ip);
         if !inbound.operation.is_write() {
-            return self.serve_read(inbound, body, meter).await;
+            return self.serve_read(inbound, body, meter, receipt).await;
         }
         // A write goes on when its client leaves after the last byte: what it did must be known.
         match tokio::spawn(self.serve_write(inbound, body, meter)).await {
@@ -194,11 +196,17 @@ impl<P: Port> Gateway<P> {
         Ok(inbound)
     }
 
-    async fn serve_read(self: Arc<Self>, inbound: Inbound, body: Incoming, mut meter: Meter<P>) -> Response<Body> {
+    async fn serve_read(
+        self: Arc<Self>,
+        inbound: Inbound,
+        body: Incoming,
+        mut meter: Meter<P>,
+        receipt: Option<Receipt>,
+    ) -> Response<Body> {
         let reply = self.process(&inbound, body, &mut meter).await;
         let reply = reply.unwrap_or_else(|fault| answer::of_fault(fault, &inbound));
         meter.answered(reply.status.as_u16(), &reply.error_code);
-        answer::finish(reply, inbound.request_id).map(|body| MeteredBody::new(body, meter).boxed_unsync())
+        answer::finish(reply, inbound.request_id).map(|body| MeteredBody::new(body, meter, receipt).boxed_unsync())
     }
 
     /// As [`Self::serve_read`], but the event is durable before the answer leaves.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use metering::s3::{AuthKind, ObjectChange, RequestClass, S3Request};
 use s3::BoxError;
+use serving::wire::Receipt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -161,20 +162,24 @@ fn user_agent(inbound: &Inbound) -> String {
     String::from_utf8_lossy(cut).chars().filter(|character| !character.is_control()).collect()
 }
 
-/// An answer's body that counts what is handed to the socket and records when it ends or is dropped.
+/// So much fits into the buffers of any connection: whether it came across is not waited for.
+const SMALL: u64 = 65_536;
+
+/// An answer's body that counts what of it the client's kernel acknowledged, and records that when it is known.
 pub(crate) struct MeteredBody<P: Port> {
     inner: s3::Body,
     sent: u64,
     left: Option<u64>,
     ended: bool,
-    meter: Meter<P>,
+    receipt: Option<Receipt>,
+    meter: Option<Meter<P>>,
 }
 
 impl<P: Port> MeteredBody<P> {
     /// Wraps the body of an answer; `meter` must already know the status.
-    pub(crate) fn new(inner: s3::Body, meter: Meter<P>) -> Self {
+    pub(crate) fn new(inner: s3::Body, meter: Meter<P>, receipt: Option<Receipt>) -> Self {
         let left = inner.size_hint().exact();
-        Self { inner, sent: 0, left, ended: false, meter }
+        Self { inner, sent: 0, left, ended: false, receipt, meter: Some(meter) }
     }
 }
 
@@ -212,6 +217,12 @@ impl<P: Port> Drop for MeteredBody<P> {
     fn drop(&mut self) {
         // The server stops polling once Content-Length is reached, so the end may never be seen.
         let complete = self.ended || self.left == Some(0) || self.inner.is_end_stream();
-        self.meter.finish(self.sent, !complete);
+        let (Some(mut meter), sent) = (self.meter.take(), self.sent) else { return };
+        match self.receipt.take() {
+            Some(receipt) if sent > SMALL => {
+                receipt.when_known(sent, move |received| meter.finish(received, !complete || received < sent));
+            }
+            _ => meter.finish(sent, !complete),
+        }
     }
 }

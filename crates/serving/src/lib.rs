@@ -9,6 +9,7 @@ pub mod files;
 pub mod held;
 pub mod http;
 pub mod idle;
+pub mod wire;
 
 /// What a body fails with.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -239,6 +239,23 @@ async fn a_client_that_takes_nothing_ends_its_download() {
     drop(client);
 }
 
+/// Megabytes lie in the buffers between here and there when a client goes.
+#[tokio::test]
+async fn a_cut_download_counts_what_the_client_took() {
+    let mut stage = Stage::new(|_| {}).await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16_384).unwrap();
+    let mut client = socket.connect(stage.address).await.unwrap();
+    client.write_all(stage.head("GET", "/data/k", &[]).as_bytes()).await.unwrap();
+    let mut upstream = stage.accept().await;
+    upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1430000\r\n\r\n").await.unwrap();
+    upstream.write_all(&vec![7; 1_430_000]).await.unwrap();
+    client.read_exact(&mut [0; 66_000]).await.unwrap();
+    drop(client);
+    let event = stage.events.recv().await.unwrap();
+    assert!(event.aborted && (65_000..66_000 + 65_536).contains(&event.bytes_out), "{event:?}");
+}
+
 #[tokio::test]
 async fn the_stop_meters_what_it_cuts_off() {
     let mut stage = Stage::new(|settings| settings.drain_max = SHORT).await;
