@@ -1,7 +1,7 @@
 //! The house rules that a machine can keep: who may depend on whom, and which words may stand where.
 
 use anyhow::{Context, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The pure crates: no async, no I/O, no clock, no `HashMap`.
@@ -124,7 +124,53 @@ pub fn tidy(root: &Path) -> Result<Vec<String>> {
             words(&krate, root, &file, test_modules.contains(&stem), &mut found)?;
         }
     }
+    circles(&root.join("crates/app/src"), &mut found)?;
     Ok(found)
+}
+
+/// Use cases do not lean on each other in a circle, and `authority` on none of them: each file can be read after those
+/// that it names.
+fn circles(folder: &Path, found: &mut Vec<String>) -> Result<()> {
+    let mut names: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for file in sources(folder)? {
+        let text = std::fs::read_to_string(&file)?;
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let named = code.split("crate::").skip(1).flat_map(|after| match after.strip_prefix('{') {
+            Some(list) => list.split('}').next().unwrap_or_default().split(',').map(first_word).collect(),
+            None => vec![first_word(after)],
+        });
+        names.entry(use_case(folder, &file)).or_default().extend(named.map(str::to_owned));
+    }
+    // What names nothing that is still here is read; what is left in the end stands in a circle.
+    let mut left: BTreeSet<String> = names.keys().cloned().collect();
+    loop {
+        let read: Vec<String> = left
+            .iter()
+            .filter(|name| names[*name].iter().all(|other| other == *name || !left.contains(other)))
+            .cloned()
+            .collect();
+        if read.is_empty() {
+            break;
+        }
+        left.retain(|name| !read.contains(name));
+    }
+    if !left.is_empty() {
+        found.push(format!("crates/app/src: these lean on each other in a circle, or on one: {left:?}"));
+    }
+    Ok(())
+}
+
+fn first_word(text: &str) -> &str {
+    let text = text.trim_start();
+    &text[..text.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').unwrap_or(text.len())]
+}
+
+/// The use case that a file is, or is a part of: `tenancy/people.rs` and `identity/scim/users.rs` are `people` and `scim`.
+fn use_case(folder: &Path, file: &Path) -> String {
+    let parts: Vec<_> = file.strip_prefix(folder).unwrap_or(file).components().collect();
+    let is_area = parts.len() > 1 && parts[0].as_os_str() != "authority";
+    let part = Path::new(parts[usize::from(is_area)].as_os_str());
+    part.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn crates(root: &Path) -> Result<BTreeMap<String, PathBuf>> {

@@ -18,7 +18,7 @@ use crate::passwords::Passwords;
 use crate::provider_cache::Providers;
 use crate::s3_cache::Caches;
 use crate::secrets::Vault;
-use crate::sweep::Sweeps;
+use crate::sweeps::Sweeps;
 use crate::throttle::Throttle;
 use access::{Action, Actor, Ask, Context, Denied, Grant, Place, decide, decide_job, decide_own, reach};
 use base::{OrgId, RealmId, SessionId, TokenId, UserId, World};
@@ -450,6 +450,14 @@ impl Cx {
     /// The circumstances at this moment.
     pub(crate) fn now(&self) -> Context {
         Context { now_us: self.now_us(), ..self.context.clone() }
+    }
+
+    /// Refuses when the last proof of who it is is too old.
+    pub(crate) fn check_fresh(&self) -> Result<(), Failure> {
+        if self.now().is_fresh() {
+            return Ok(());
+        }
+        Err(Failure::new(Kind::StepUp, "prove once more who you are to do this"))
     }
 
     /// A transaction in which rights are worked out: what it reads is shown to nobody before a decision.

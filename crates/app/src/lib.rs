@@ -1,58 +1,41 @@
-//! Use cases and runs: one file for each thing that a person or a timer can do.
+//! Use cases and runs: a folder for each area, a file for each thing that a person or a timer can do.
 //!
 //! The order of steps, the borders of transactions, who may do what: all of it is here; rules are in the
 //! pure crates, SQL in the store. Faces (console, API, gateway, CLI) reach state only through [`Cx`] and
 //! the functions of these modules.
 
-mod admins;
-pub mod audit;
 mod authority;
-pub mod bills;
-pub mod buckets;
-pub mod cloud_links;
-pub mod costs;
-pub mod domains;
-pub mod events;
-pub mod factors;
+mod billing;
 mod failure;
-pub mod groups;
-pub mod health;
 pub mod idempotency;
-pub mod idps;
-pub mod keys;
+mod identity;
 mod named;
-pub mod org_life;
-pub mod orgs;
 pub mod outside;
-mod passwords;
-pub mod people;
-pub mod policies;
-pub mod prices;
-mod provider_cache;
-pub mod rating;
-pub mod realms;
-pub mod resets;
-pub mod restore;
-mod s3_cache;
-pub mod s3_session;
-pub mod scim;
+mod runs;
+mod s3;
 pub mod secrets;
-pub mod security;
-pub mod sign_in;
-pub mod sources;
-pub mod sso;
-pub mod sweep;
-mod throttle;
-pub mod timers;
-pub mod tokens;
+mod tenancy;
 pub mod usage;
 mod world;
 
+pub use self::billing::{bills, costs, prices, rating, trace};
+pub use self::identity::{domains, factors, idps, resets, scim, security, sessions, sign_in, sso, tokens};
+pub use self::s3::{buckets, keys, s3_session, sources, sweep};
+pub use ::identity::proxies::Proxies;
 pub use authority::{App, Change, Cx, Operator, Origin};
 pub use failure::{Failure, Kind};
-pub use identity::proxies::Proxies;
 pub use outside::Outside;
+pub use runs::{health, timers};
+pub use tenancy::{
+    audit, bindings, cloud_links, giving, groups, invitations, org_life, orgs, people, policies, realms, restore,
+    who_can,
+};
+pub use usage::events;
 pub use world::MachineWorld;
+
+pub(crate) use self::identity::{passwords, provider_cache, provider_rules, throttle};
+pub(crate) use self::s3::{s3_cache, sweeps};
+pub(crate) use tenancy::admins;
 
 /// What faces show of the store's rows, so that they need not know the store.
 pub mod rows {

@@ -1,11 +1,16 @@
 //! What of the outside world the program may speak to when people name an address.
 
-use crate::domains::TxtRecords;
 use crate::failure::Failure;
 use identity::guard::{Allowed, Host, Network, Target, check_address, check_answers, check_url};
 use identity::{Rejected, dns};
+use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+
+/// The texts of a domain's TXT records, or why they cannot be had. Tests put their own in its place.
+pub type TxtRecords =
+    Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = Result<Vec<String>, String>> + Send>> + Send + Sync>;
 
 /// Addresses that people may name, and how names are asked for.
 #[derive(Clone)]

@@ -1,7 +1,7 @@
 //! Secrets: sealed at rest, hashed where only a comparison is needed, shown once.
 
 use crate::failure::{Failure, Kind};
-use base::World;
+use base::{RealmId, World};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
@@ -50,6 +50,11 @@ pub(crate) fn random_text(world: &dyn World, bytes: usize) -> String {
 #[must_use]
 pub fn hash(secret: &str) -> String {
     hex::encode(Sha256::digest(secret.as_bytes()))
+}
+
+/// Splits `rlm_….secret`.
+pub(crate) fn realm_of(secret: &str) -> Option<RealmId> {
+    secret.split_once('.').and_then(|(realm, _)| realm.parse().ok())
 }
 
 #[cfg(test)]

@@ -3,9 +3,8 @@
 use crate::ClientAddress;
 use crate::Web;
 use crate::problem::{PageFailure, Problem};
-use app::sign_in::{self, Client, SignedIn};
-use app::tokens;
-use app::{Failure, Kind};
+use app::sessions::{Client, SignedIn};
+use app::{Failure, Kind, sessions, tokens};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -61,7 +60,7 @@ impl FromRequestParts<Web> for Visitor {
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, PageFailure> {
         let secret = session_secret(&parts.headers, web.https)
             .ok_or_else(|| PageFailure(Failure::new(Kind::Unauthenticated, "sign in first")))?;
-        let signed_in = sign_in::by_session(&web.app, &secret, &client(parts)).await.map_err(PageFailure)?;
+        let signed_in = sessions::by_session(&web.app, &secret, &client(parts)).await.map_err(PageFailure)?;
         if signed_in.limited_to.is_empty()
             || parts.uri.path().starts_with("/me/factors")
             || ["/sign-out", "/prove"].contains(&parts.uri.path())

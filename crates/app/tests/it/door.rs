@@ -5,7 +5,7 @@ use super::sign_in::{CALLBACK, EMAIL, ann_says, begin_at, nowhere, whole};
 use super::*;
 use app::rows::{AuditFilter, IdpSettings};
 use app::sign_in::{Proof, begin, prove};
-use app::{audit, security};
+use app::{audit, invitations, security};
 use serde_json::json;
 
 const DAY_US: i64 = 86_400_000_000;
@@ -119,11 +119,12 @@ async fn a_known_address_is_forgotten_after_ninety_days(bench: Bench) {
 async fn an_invitation_tries_no_passwords(bench: Bench) {
     bench.ann_at("192.0.2.1").await;
     let policy = PolicyRef::Builtin(Builtin::Member);
-    let (_, secret) = people::invite(&bench.boss().await, bench.blue, EMAIL, policy, Propagate::Here).await.unwrap();
+    let (_, secret) =
+        invitations::invite(&bench.boss().await, bench.blue, EMAIL, policy, Propagate::Here).await.unwrap();
     let mut kinds = Vec::new();
     for _ in 0..5 {
         let joiner = Joiner { client: at("203.0.113.9"), ..joiner("Ann", "wrong password") };
-        kinds.push(people::accept(&bench.app, &secret, joiner).await.unwrap_err().kind);
+        kinds.push(invitations::accept(&bench.app, &secret, joiner).await.unwrap_err().kind);
     }
     assert_eq!(kinds, [Kind::Invalid, Kind::Invalid, Kind::Invalid, Kind::TooMany, Kind::TooMany]);
 }

@@ -6,14 +6,14 @@ use super::*;
 use access::policy::Document;
 use access::tree::{AdminMode, GatewayRule};
 use access::{Action, Actor, Ask, Context, Level, Place, Product, decide, decide_job};
+use app::bindings::NewBinding;
 use app::cloud_links::{self, NewLink};
 use app::idps::{self, NewIdp};
 use app::org_life::{self, Deletion};
-use app::people::NewBinding;
 use app::policies::{self, PolicyChange};
 use app::rows::{Holder, IdpSettings};
-use app::sign_in::by_session;
-use app::{groups, timers};
+use app::sessions::by_session;
+use app::{bindings, groups, timers};
 use base::{BindingId, GroupId, PolicyId, World};
 use store::bindings::Held;
 
@@ -143,23 +143,23 @@ async fn t_c_an_editor_takes_nothing_from_the_admin(bench: Bench) {
     let case = r#"{"statements":[{"effect":"DENY","actions":["policy:*","user:*","org:read","org:update"]}]}"#;
     let trap = bench.policy(&editor, org, case).await;
     for reach in [Propagate::Here, Propagate::Subtree] {
-        is_refused(people::bind(&editor, org, binding(Holder::User(admin), custom(trap), reach)).await, "bound");
+        is_refused(bindings::bind(&editor, org, binding(Holder::User(admin), custom(trap), reach)).await, "bound");
     }
     is_refused(people::add_member(&editor, org, admin, custom(trap)).await, "given with a membership");
     let group = groups::create(&editor, org, "Trapped").await.unwrap().id;
-    people::bind(&editor, org, binding(Holder::Group(group), custom(trap), Propagate::Here)).await.unwrap();
+    bindings::bind(&editor, org, binding(Holder::Group(group), custom(trap), Propagate::Here)).await.unwrap();
     is_refused(groups::add_member(&editor, org, group, admin).await, "by a group that has it");
     let full = groups::create(&editor, org, "Full").await.unwrap().id;
     groups::add_member(&editor, org, full, admin).await.unwrap();
     let to_full = binding(Holder::Group(full), custom(trap), Propagate::Here);
-    is_refused(people::bind(&editor, org, to_full).await, "by a group that he is in");
+    is_refused(bindings::bind(&editor, org, to_full).await, "by a group that he is in");
     let harmless = bench.policy(&editor, org, HARMLESS).await;
-    people::bind(&editor, org, binding(Holder::User(admin), custom(harmless), Propagate::Here)).await.unwrap();
+    bindings::bind(&editor, org, binding(Holder::User(admin), custom(harmless), Propagate::Here)).await.unwrap();
     is_refused(policies::update(&editor, org, harmless, into(case)).await, "by an edit");
     assert!(bench.can_run(org, admin).await, "nothing has changed");
     // Beside a second admin it is still not the editor's: nobody denies what they may not take away.
     bench.person(org, "second", Builtin::OrganizationAdmin).await;
-    let denied = people::bind(&editor, org, binding(Holder::User(admin), custom(trap), Propagate::Here)).await;
+    let denied = bindings::bind(&editor, org, binding(Holder::User(admin), custom(trap), Propagate::Here)).await;
     assert_eq!(denied.map(drop).unwrap_err().kind, Kind::Forbidden);
     assert!(bench.can_run(org, admin).await);
 }
@@ -172,22 +172,22 @@ async fn t_d_the_only_admin_does_not_lock_himself_out(bench: Bench) {
         let trap = bench.policy(&cx, org, json).await;
         for reach in [Propagate::Here, Propagate::Subtree] {
             let to_me = binding(Holder::User(me), custom(trap), reach);
-            is_last_admin(people::bind(&cx, org, to_me).await, json);
-            is_last_admin(people::bind(&cx, org, binding(Holder::Group(full), custom(trap), reach)).await, json);
+            is_last_admin(bindings::bind(&cx, org, to_me).await, json);
+            is_last_admin(bindings::bind(&cx, org, binding(Holder::Group(full), custom(trap), reach)).await, json);
         }
         is_last_admin(people::add_member(&cx, org, me, custom(trap)).await, json);
         let group = groups::create(&cx, org, &format!("Trapped {trap}")).await.unwrap().id;
-        people::bind(&cx, org, binding(Holder::Group(group), custom(trap), Propagate::Subtree)).await.unwrap();
+        bindings::bind(&cx, org, binding(Holder::Group(group), custom(trap), Propagate::Subtree)).await.unwrap();
         is_last_admin(groups::add_member(&cx, org, group, me).await, json);
         assert!(bench.can_run(org, me).await, "{json}");
     }
     // A denial that is about something else is his to give himself, and so is any beside another admin.
     let other = r#"{"statements":[{"effect":"DENY","actions":["policy:*"],"resources":["source:acc_*"]}]}"#;
     let other = bench.policy(&cx, org, other).await;
-    people::bind(&cx, org, binding(Holder::User(me), custom(other), Propagate::Subtree)).await.unwrap();
+    bindings::bind(&cx, org, binding(Holder::User(me), custom(other), Propagate::Subtree)).await.unwrap();
     let (_, second) = bench.person(org, "second", Builtin::OrganizationAdmin).await;
     let trap = bench.policy(&cx, org, TRAPS[0]).await;
-    people::bind(&cx, org, binding(Holder::User(me), custom(trap), Propagate::Subtree)).await.unwrap();
+    bindings::bind(&cx, org, binding(Holder::User(me), custom(trap), Propagate::Subtree)).await.unwrap();
     assert!(!bench.can_run(org, me).await && bench.can_run(org, second).await);
     // Now the second one is the only one.
     let second_cx = sign_in(&bench.app, "second@example.com", PASSWORD).await.unwrap().1.cx;
@@ -201,10 +201,10 @@ async fn t_d_a_harmless_policy_is_not_edited_into_a_trap(bench: Bench) {
     groups::add_member(&cx, org, group, me).await.unwrap();
     for json in TRAPS {
         let held = bench.policy(&cx, org, HARMLESS).await;
-        people::bind(&cx, org, binding(Holder::User(me), custom(held), Propagate::Subtree)).await.unwrap();
+        bindings::bind(&cx, org, binding(Holder::User(me), custom(held), Propagate::Subtree)).await.unwrap();
         is_last_admin(policies::update(&cx, org, held, into(json)).await, json);
         let by_group = bench.policy(&cx, org, HARMLESS).await;
-        people::bind(&cx, org, binding(Holder::Group(group), custom(by_group), Propagate::Subtree)).await.unwrap();
+        bindings::bind(&cx, org, binding(Holder::Group(group), custom(by_group), Propagate::Subtree)).await.unwrap();
         is_last_admin(policies::update(&cx, org, by_group, into(json)).await, json);
         assert!(bench.can_run(org, me).await, "{json}");
     }
@@ -215,9 +215,9 @@ async fn t_d_an_admin_does_not_narrow_himself_away(bench: Bench) {
     let (org, cx, me) = (bench.top(), bench.admin().await, bench.me().await);
     let whole = binding(Holder::User(me), ADMIN, Propagate::Subtree);
     let narrow = NewBinding { resources: vec!["source:none".to_owned()], ..whole.clone() };
-    is_refused(people::bind(&cx, org, narrow).await, "on one resource only");
+    is_refused(bindings::bind(&cx, org, narrow).await, "on one resource only");
     let later = NewBinding { not_before_us: Some(bench.world_now() + DAY_US), ..whole };
-    is_refused(people::bind(&cx, org, later).await, "from tomorrow on only");
+    is_refused(bindings::bind(&cx, org, later).await, "from tomorrow on only");
     assert!(bench.can_run(org, me).await);
 }
 
@@ -282,7 +282,7 @@ async fn nobody_denies_those_above(bench: Bench) {
     let trap = bench.policy(&own, bench.customer, TRAPS[1]).await;
     let said =
         |result: Result<base::BindingId, Failure>| result.map(drop).map_err(|failure| (failure.kind, failure.text));
-    let bind = |holder| people::bind(&own, bench.customer, binding(holder, custom(trap), Propagate::Subtree));
+    let bind = |holder| bindings::bind(&own, bench.customer, binding(holder, custom(trap), Propagate::Subtree));
     let stranger = said(bind(Holder::User(UserId(12_345))).await);
     assert_eq!(stranger.as_ref().unwrap_err().0, Kind::NotFound);
     assert_eq!(said(bind(Holder::User(me)).await), stranger, "who stands above is as unknown as a stranger");
@@ -321,19 +321,19 @@ async fn inherited_children_keep_somebody_above(bench: Bench) {
     let (top, admin, me) = (bench.top(), bench.admin().await, bench.me().await);
     assert_eq!(orgs::get(&admin, bench.customer).await.unwrap().settings.admin_mode, AdminMode::Inherited);
     let here = |user| binding(Holder::User(user), ADMIN, Propagate::Here);
-    is_refused(people::bind(&admin, top, here(me)).await, "the only one who reaches below gives it up");
+    is_refused(bindings::bind(&admin, top, here(me)).await, "the only one who reaches below gives it up");
     // Beside somebody who is admin of the root only.
     let (_, second) = bench.person(top, "second", Builtin::Member).await;
-    people::bind(&admin, top, here(second)).await.unwrap();
-    is_refused(people::bind(&admin, top, here(me)).await, "narrowed beside one who does not reach below");
+    bindings::bind(&admin, top, here(second)).await.unwrap();
+    is_refused(bindings::bind(&admin, top, here(me)).await, "narrowed beside one who does not reach below");
     let held = store::bindings::of_user(&mut bench.looking().await, me).await.unwrap();
-    is_refused(people::unbind(&admin, top, held[0].id).await, "taken away beside one who does not reach below");
+    is_refused(bindings::unbind(&admin, top, held[0].id).await, "taken away beside one who does not reach below");
     is_refused(people::remove(&admin, top, me).await, "removed beside one who does not reach below");
     assert!(bench.can_run(bench.customer, me).await && bench.can_run(bench.red, me).await);
     // One that runs itself is nobody's business above.
     bench.person(bench.customer, "own", Builtin::OrganizationAdmin).await;
     let (_, third) = bench.person(top, "third", Builtin::OrganizationAdmin).await;
-    people::unbind(&bench.admin().await, top, held[0].id).await.unwrap();
+    bindings::unbind(&bench.admin().await, top, held[0].id).await.unwrap();
     assert!(bench.can_run(bench.customer, third).await);
 }
 
@@ -343,7 +343,7 @@ async fn a_denial_that_begins_later_is_one(bench: Bench) {
     let tomorrow = bench.world_now() + DAY_US;
     let later =
         NewBinding { not_before_us: Some(tomorrow), ..binding(Holder::User(me), custom(trap), Propagate::Subtree) };
-    is_last_admin(people::bind(&cx, org, later).await, "from tomorrow on");
+    is_last_admin(bindings::bind(&cx, org, later).await, "from tomorrow on");
     bench.world.set(tomorrow + DAY_US);
     timers::tend_trees(&bench.app).await.unwrap();
     assert!(bench.can_run(org, me).await);
@@ -357,7 +357,7 @@ async fn a_groups_last_admin_does_not_expire(bench: Bench) {
     groups::add_member(&cx, bench.customer, group, ann).await.unwrap();
     let ends = bench.world_now() + 5 * DAY_US;
     let limited = binding(Holder::Group(group), ADMIN, Propagate::Subtree);
-    people::bind(&cx, bench.customer, NewBinding { not_after_us: Some(ends), ..limited }).await.unwrap();
+    bindings::bind(&cx, bench.customer, NewBinding { not_after_us: Some(ends), ..limited }).await.unwrap();
     timers::tend_trees(&bench.app).await.unwrap();
     let warned = AuditFilter { action: "admin_expiry_soon".into(), ..AuditFilter::default() };
     assert_eq!(audit::list(&bench.admin().await, bench.customer, 0, &warned, 10).await.unwrap().len(), 1);
@@ -640,7 +640,7 @@ impl<'a> Walk<'a> {
             }
             6..=9 => {
                 let new = self.binding();
-                people::bind(cx, org, new).await.map(drop)
+                bindings::bind(cx, org, new).await.map(drop)
             }
             10 => {
                 let held = store::bindings::at_org(&mut self.look().await, org).await.unwrap();
@@ -648,7 +648,7 @@ impl<'a> Walk<'a> {
                     return Ok(());
                 }
                 let at = self.dice.below(held.len());
-                people::unbind(cx, org, held[at].id).await
+                bindings::unbind(cx, org, held[at].id).await
             }
             11 | 12 => {
                 let (owner, group) = self.dice.of(&self.groups.clone());
@@ -809,11 +809,11 @@ async fn who_ends_soon_is_no_last_admin(bench: Bench) {
         not_after_us: Some(bench.world_now() + us),
         ..binding(Holder::User(bob), ADMIN, Propagate::Subtree)
     };
-    people::bind(&boss, bench.customer, until(30 * MINUTE_US)).await.unwrap();
+    bindings::bind(&boss, bench.customer, until(30 * MINUTE_US)).await.unwrap();
     is_last_admin(people::remove(&boss, bench.customer, ann).await, "the other one ends in half an hour");
     let own = NewBinding { holder: Holder::User(ann), ..until(4_000_000) };
-    is_last_admin(people::bind(&boss, bench.customer, own).await, "the same right, with an end");
-    people::bind(&boss, bench.customer, until(30 * DAY_US)).await.unwrap();
+    is_last_admin(bindings::bind(&boss, bench.customer, own).await, "the same right, with an end");
+    bindings::bind(&boss, bench.customer, until(30 * DAY_US)).await.unwrap();
     people::remove(&boss, bench.customer, ann).await.unwrap();
 }
 
@@ -838,13 +838,13 @@ async fn who_has_a_right_for_a_time_does_not_prolong_it(bench: Bench) {
         not_after_us: us.map(|us| bench.world_now() + us),
         ..binding(Holder::User(bob), ADMIN, Propagate::Subtree)
     };
-    people::bind(&boss, bench.customer, until(Some(DAY_US))).await.unwrap();
+    bindings::bind(&boss, bench.customer, until(Some(DAY_US))).await.unwrap();
     let (_, signed_in) = sign_in(&bench.app, "bob@example.com", PASSWORD).await.unwrap();
     for longer in [None, Some(DAY_US + 1)] {
-        let refused = people::bind(&signed_in.cx, bench.customer, until(longer)).await.map(drop).unwrap_err();
+        let refused = bindings::bind(&signed_in.cx, bench.customer, until(longer)).await.map(drop).unwrap_err();
         assert_eq!(refused.kind, Kind::Forbidden, "{longer:?}: {}", refused.text);
     }
-    people::bind(&signed_in.cx, bench.customer, until(Some(DAY_US / 2))).await.unwrap();
+    bindings::bind(&signed_in.cx, bench.customer, until(Some(DAY_US / 2))).await.unwrap();
 }
 
 /// A condition on a name is one that everybody meets who likes.
@@ -865,12 +865,12 @@ async fn a_denial_of_anything_is_not_bound_to_the_only_admin(bench: Bench) {
     let deny = document(r#"{"statements":[{"effect":"DENY","actions":["invoice:create"]}]}"#);
     let policy = policies::create(&boss, root, "no invoices", Level::Org, deny).await.unwrap().id;
     let to_self = || binding(Holder::User(bench.cx.user()), custom(policy), Propagate::Subtree);
-    is_last_admin(people::bind(&boss, root, to_self()).await, "nobody could take it back");
+    is_last_admin(bindings::bind(&boss, root, to_self()).await, "nobody could take it back");
     // Beside a second admin it is theirs to do, and the other one's to take back.
     bench.person(root, "second", Builtin::OrganizationAdmin).await;
-    let bound = people::bind(&boss, root, to_self()).await.unwrap();
+    let bound = bindings::bind(&boss, root, to_self()).await.unwrap();
     let (_, second) = sign_in(&bench.app, "second@example.com", PASSWORD).await.unwrap();
-    people::unbind(&second.cx, root, bound).await.unwrap();
+    bindings::unbind(&second.cx, root, bound).await.unwrap();
 }
 
 /// T-D, when it happened all the same: by every way that is known to take the rights from the only admin.
@@ -929,7 +929,7 @@ async fn a_services_token_is_made_by_who_could_give_its_rights(bench: Bench) {
     let boss = bench.admin().await;
     bench.person(bench.customer, "ann", Builtin::OrganizationAdmin).await;
     let service = app::tokens::create_service(&boss, bench.customer, "robot", "").await.unwrap().id;
-    people::bind(&boss, bench.customer, binding(Holder::User(service), ADMIN, Propagate::Subtree)).await.unwrap();
+    bindings::bind(&boss, bench.customer, binding(Holder::User(service), ADMIN, Propagate::Subtree)).await.unwrap();
     let (editor, _) = bench.person(bench.customer, "editor", Builtin::OrganizationEditor).await;
     let ask = || app::tokens::NewToken::whole("ci", 30);
     let refused =
@@ -980,7 +980,7 @@ async fn who_was_given_one_connection_works_on_it(bench: Bench) {
         resources: vec![format!("source:{own}")],
         ..binding(Holder::User(ann), PolicyRef::Builtin(Builtin::AccountEditor), Propagate::Here)
     };
-    people::bind(&boss, bench.customer, editor).await.unwrap();
+    bindings::bind(&boss, bench.customer, editor).await.unwrap();
     let (_, ann) = sign_in(&bench.app, "ann@example.com", PASSWORD).await.unwrap();
     let listed = cloud_links::list(&ann.cx, bench.customer).await.unwrap();
     assert_eq!(listed.iter().map(|link| link.id).collect::<Vec<_>>(), [own]);

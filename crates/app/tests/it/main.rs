@@ -1,15 +1,16 @@
 //! The whole line on both engines: events in, prices, months, papers, late usage, who may see what.
 
 use access::{Builtin, PolicyRef, Propagate};
+use app::invitations::Joiner;
 use app::orgs::NewOrg;
-use app::people::Joiner;
 use app::realms::{NewRealm, create};
 use app::rows::{AuditFilter, PeopleQuestion};
-use app::sign_in::{Client, SignedIn, by_session, sign_out};
+use app::sessions::{Client, SignedIn, by_session, sign_out};
 use app::tokens::{NewToken, by_token};
 use app::usage::Scope;
 use app::{
-    App, Cx, Failure, Kind, audit, bills, costs, events, keys, orgs, people, prices, rating, s3_session, tokens, usage,
+    App, Cx, Failure, Kind, audit, bills, bindings, costs, events, invitations, keys, orgs, people, prices, rating,
+    s3_session, tokens, trace, usage,
 };
 use base::{Currency, OrgId, UserId, Zone};
 use lake::{GroupBy, Lake};
@@ -28,7 +29,7 @@ type Records = Arc<Mutex<BTreeMap<String, Vec<String>>>>;
 fn outside(records: &Records) -> app::Outside {
     let records = records.clone();
     let allowed = identity::guard::Allowed { loopback: true, ..Default::default() };
-    let txt: app::domains::TxtRecords = Arc::new(move |name| {
+    let txt: app::outside::TxtRecords = Arc::new(move |name| {
         let found = records.lock().unwrap().get(&name).cloned().unwrap_or_default();
         Box::pin(async { Ok(found) })
     });
@@ -306,9 +307,9 @@ async fn late_usage_becomes_an_adjustment(bench: Bench) {
     let (_, unchanged) = bills::get(&bench.cx, september.papers[0].id).await.unwrap();
     assert_eq!(unchanged.draft.total_minor.0, 1_000);
     // Its records are those of September, the late one included.
-    let trace = usage::trace(&bench.cx, october.papers[0].id, late.line_no, None, 10).await.unwrap();
+    let trace = trace::trace(&bench.cx, october.papers[0].id, late.line_no, None, 10).await.unwrap();
     assert_eq!(trace.records.iter().map(|record| record.record_id.as_str()).collect::<Vec<_>>(), ["a", "late"]);
-    let trace = usage::trace(&bench.cx, september.papers[0].id, 1, None, 10).await.unwrap();
+    let trace = trace::trace(&bench.cx, september.papers[0].id, 1, None, 10).await.unwrap();
     assert_eq!(trace.records.len(), 1, "the paper's own records, as of then");
     // Nothing is corrected twice.
     bench.use_hours(bench.red, "c", "2026-11-01T00:00:00Z", "1").await;
@@ -553,7 +554,7 @@ async fn tenants_choose_their_ids_by_themselves(bench: Bench) {
     let mut wanted = [(Some(bench.red), "5".to_owned()), (Some(bench.blue), "320".to_owned())];
     wanted.sort();
     assert_eq!(hours, wanted);
-    assert!(usage::quarantine(&bench.cx, bench.customer).await.unwrap().is_empty());
+    assert!(usage::quarantine::list(&bench.cx, bench.customer).await.unwrap().is_empty());
 }
 
 async fn billed_months_keep_their_prices(bench: Bench) {
@@ -704,11 +705,14 @@ async fn heads_and_members(bench: Bench) {
     assert_eq!(prices::set(&head, bench.red, "2026-09", book).await.unwrap_err().kind, Kind::Forbidden);
     // Nobody gives what he does not hold.
     assert_eq!(
-        people::invite(&head, bench.red, "x@example.com", PolicyRef::ADMIN, Propagate::Subtree).await.unwrap_err().kind,
+        invitations::invite(&head, bench.red, "x@example.com", PolicyRef::ADMIN, Propagate::Subtree)
+            .await
+            .unwrap_err()
+            .kind,
         Kind::Forbidden
     );
     assert!(
-        people::invite(&head, bench.red, "x@example.com", PolicyRef::Builtin(Builtin::Member), Propagate::Here)
+        invitations::invite(&head, bench.red, "x@example.com", PolicyRef::Builtin(Builtin::Member), Propagate::Here)
             .await
             .is_ok()
     );
@@ -749,21 +753,31 @@ async fn the_last_admin_stays(bench: Bench) {
 }
 
 async fn invitations_are_used_once(bench: Bench) {
-    let (_, secret) =
-        people::invite(&bench.cx, bench.red, "new@example.com", PolicyRef::Builtin(Builtin::Member), Propagate::Here)
-            .await
-            .unwrap();
-    let weak = people::accept(&bench.app, &secret, joiner("New", "password1234")).await.unwrap_err();
+    let (_, secret) = invitations::invite(
+        &bench.cx,
+        bench.red,
+        "new@example.com",
+        PolicyRef::Builtin(Builtin::Member),
+        Propagate::Here,
+    )
+    .await
+    .unwrap();
+    let weak = invitations::accept(&bench.app, &secret, joiner("New", "password1234")).await.unwrap_err();
     assert_eq!((weak.kind, weak.field.as_str()), (Kind::Invalid, "password"));
-    people::accept(&bench.app, &secret, joiner("New", PASSWORD)).await.unwrap();
-    assert_eq!(people::accept(&bench.app, &secret, joiner("New", PASSWORD)).await.unwrap_err().kind, Kind::Gone);
-    let (_, old) =
-        people::invite(&bench.cx, bench.red, "late@example.com", PolicyRef::Builtin(Builtin::Member), Propagate::Here)
-            .await
-            .unwrap();
+    invitations::accept(&bench.app, &secret, joiner("New", PASSWORD)).await.unwrap();
+    assert_eq!(invitations::accept(&bench.app, &secret, joiner("New", PASSWORD)).await.unwrap_err().kind, Kind::Gone);
+    let (_, old) = invitations::invite(
+        &bench.cx,
+        bench.red,
+        "late@example.com",
+        PolicyRef::Builtin(Builtin::Member),
+        Propagate::Here,
+    )
+    .await
+    .unwrap();
     bench.world.advance(8 * 86_400_000_000);
-    assert_eq!(people::accept(&bench.app, &old, joiner("Late", PASSWORD)).await.unwrap_err().kind, Kind::Gone);
-    assert_eq!(people::accept(&bench.app, "rlm_x.y", joiner("X", PASSWORD)).await.unwrap_err().kind, Kind::Gone);
+    assert_eq!(invitations::accept(&bench.app, &old, joiner("Late", PASSWORD)).await.unwrap_err().kind, Kind::Gone);
+    assert_eq!(invitations::accept(&bench.app, "rlm_x.y", joiner("X", PASSWORD)).await.unwrap_err().kind, Kind::Gone);
 }
 
 async fn sessions_and_tokens(bench: Bench) {
@@ -833,7 +847,7 @@ async fn a_part_of_the_sales_is_not_shown_as_the_whole(bench: Bench) {
     let admin = bench.admin().await;
     let denial = serde_json::from_str(r#"{"statements":[{"effect":"DENY","actions":["margin:read"]}]}"#).unwrap();
     let policy = app::policies::create(&admin, second, "Margins", access::Level::Org, denial).await.unwrap().id;
-    let binding = people::NewBinding {
+    let binding = bindings::NewBinding {
         holder: app::rows::Holder::User(user),
         policy: PolicyRef::Custom(policy),
         propagate: Propagate::Subtree,
@@ -841,7 +855,7 @@ async fn a_part_of_the_sales_is_not_shown_as_the_whole(bench: Bench) {
         not_before_us: None,
         not_after_us: None,
     };
-    people::bind(&admin, second, binding).await.unwrap();
+    bindings::bind(&admin, second, binding).await.unwrap();
     assert_eq!(sales().await, 0);
 }
 

@@ -2,10 +2,10 @@
 
 use super::*;
 use access::Action;
-use app::people::NewBinding;
+use app::bindings::NewBinding;
 use app::rows::{Holder, PeopleQuestion};
 use app::scim::{Asked, Directory, ScimError};
-use app::{groups, scim};
+use app::{bindings, groups, invitations, scim};
 use base::GroupId;
 use identity::scim::ScimType;
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ impl Bench {
             not_before_us: None,
             not_after_us: None,
         };
-        people::bind(&self.cx, org, new).await.unwrap();
+        bindings::bind(&self.cx, org, new).await.unwrap();
     }
 
     async fn is_member(&self, org: OrgId, user: UserId) -> bool {
@@ -54,7 +54,7 @@ impl Bench {
     }
 
     async fn invited(&self, org: OrgId, email: &str) -> String {
-        people::invite(&self.cx, org, email, MEMBER, Propagate::Here).await.unwrap().1
+        invitations::invite(&self.cx, org, email, MEMBER, Propagate::Here).await.unwrap().1
     }
 }
 
@@ -135,7 +135,7 @@ async fn a_group_change_keeps_the_last_admin(bench: Bench) {
     let group = id(&directory.create_group(br#"{"displayName":"Bosses"}"#).await.unwrap());
     bench.admin_group(bench.red, group.parse().unwrap()).await;
     directory.patch_group(&group, &members("add", &[&linked])).await.unwrap();
-    let actor = app::sign_in::actor_now(&bench.app, bench.cx.realm, ann).await.unwrap();
+    let actor = app::sessions::actor_now(&bench.app, bench.cx.realm, ann).await.unwrap();
     let by_group = Cx { actor, ..bench.cx.clone() };
     assert!(by_group.may(Action::PolicyBind, bench.red).await, "the group gives it");
     assert_eq!(told(directory.patch_group(&group, &members("Remove", &[&linked])).await), KEPT);
@@ -239,18 +239,18 @@ async fn a_proved_domain_links(bench: Bench) {
     assert_eq!(again.unwrap_err().code, Some("user_exists_in_tree"));
     assert!(sign_in(&bench.app, "new@example.com", "").await.is_err());
     let secret = bench.invited(bench.red, "new@example.com").await;
-    let (_, joined) = people::accept(&bench.app, &secret, joiner("New", PASSWORD)).await.unwrap();
+    let (_, joined) = invitations::accept(&bench.app, &secret, joiner("New", PASSWORD)).await.unwrap();
     assert_eq!(joined.to_string(), new, "an invitation lets him in");
     assert!(sign_in(&bench.app, "new@example.com", PASSWORD).await.is_ok());
     // Who signs in by a provider has his account already: no invitation sets a password for it.
     let linked = id(&directory.create_user(&user("sso@example.com")).await.unwrap());
     know_by_provider(&bench, bench.red, linked.parse().unwrap()).await;
     let secret = bench.invited(bench.red, "sso@example.com").await;
-    assert!(people::accept(&bench.app, &secret, joiner("Thief", PASSWORD)).await.is_err());
+    assert!(invitations::accept(&bench.app, &secret, joiner("Thief", PASSWORD)).await.is_err());
     // Not one of an organisation that the directory does not run.
     let other = id(&directory.create_user(&user("other@example.com")).await.unwrap());
     let secret = bench.invited(bench.blue, "other@example.com").await;
-    assert!(people::accept(&bench.app, &secret, joiner("Thief", PASSWORD)).await.is_err());
+    assert!(invitations::accept(&bench.app, &secret, joiner("Thief", PASSWORD)).await.is_err());
     assert!(directory.user(&other, &Asked::default()).await.is_ok());
 }
 
@@ -280,7 +280,7 @@ async fn an_invitation_takes_over_what_waits(bench: Bench) {
     let group = id(&directory.create_group(br#"{"displayName":"Team"}"#).await.unwrap());
     directory.patch_group(&group, &members("add", &[&waits])).await.unwrap();
     let secret = bench.invited(bench.red, "ann@example.com").await;
-    let (_, ann) = people::accept(&bench.app, &secret, joiner("Ann", PASSWORD)).await.unwrap();
+    let (_, ann) = invitations::accept(&bench.app, &secret, joiner("Ann", PASSWORD)).await.unwrap();
     assert_eq!(ann.to_string(), waits);
     assert!(sign_in(&bench.app, "ann@example.com", PASSWORD).await.is_ok());
     let shown = directory.user(&waits, &Asked::default()).await.unwrap();
@@ -289,7 +289,7 @@ async fn an_invitation_takes_over_what_waits(bench: Bench) {
     let off = id(&directory.create_user(&user("off@example.com")).await.unwrap());
     directory.patch_user(&off, &active(json!(false))).await.unwrap();
     let secret = bench.invited(bench.red, "off@example.com").await;
-    let refused = people::accept(&bench.app, &secret, joiner("Off", PASSWORD)).await;
+    let refused = invitations::accept(&bench.app, &secret, joiner("Off", PASSWORD)).await;
     assert_eq!(refused.unwrap_err().kind, Kind::Conflict);
 }
 
@@ -300,8 +300,8 @@ async fn an_invitation_joins_two_accounts(bench: Bench) {
     let group = id(&directory.create_group(br#"{"displayName":"Team"}"#).await.unwrap());
     directory.patch_group(&group, &members("add", &[&known_as])).await.unwrap();
     let secret = bench.invited(bench.red, "eve@example.com").await;
-    assert!(people::accept(&bench.app, &secret, joiner("Eve", "another long phrase")).await.is_err());
-    let (_, joined) = people::accept(&bench.app, &secret, joiner("Eve", PASSWORD)).await.unwrap();
+    assert!(invitations::accept(&bench.app, &secret, joiner("Eve", "another long phrase")).await.is_err());
+    let (_, joined) = invitations::accept(&bench.app, &secret, joiner("Eve", PASSWORD)).await.unwrap();
     assert_eq!(joined, eve, "she keeps her one account");
     let shown = directory.user(&known_as, &Asked::default()).await.unwrap();
     assert_eq!(shown["id"], known_as.as_str(), "the directory keeps its id");
@@ -320,8 +320,8 @@ async fn nobody_invites_himself_into_more(bench: Bench) {
     let group = id(&directory.create_group(br#"{"displayName":"Bosses"}"#).await.unwrap());
     bench.admin_group(bench.red, group.parse().unwrap()).await;
     directory.patch_group(&group, &members("add", &[&waits])).await.unwrap();
-    let (_, secret) = people::invite(&head, bench.red, "ann@example.com", MEMBER, Propagate::Here).await.unwrap();
-    let refused = people::accept(&bench.app, &secret, joiner("Head", PASSWORD)).await;
+    let (_, secret) = invitations::invite(&head, bench.red, "ann@example.com", MEMBER, Propagate::Here).await.unwrap();
+    let refused = invitations::accept(&bench.app, &secret, joiner("Head", PASSWORD)).await;
     assert_eq!(refused.unwrap_err().kind, Kind::Forbidden, "he could not give what the account holds");
 }
 
@@ -501,7 +501,7 @@ async fn the_account_follows_its_directory(bench: Bench) {
     assert_eq!(named(&ann).await.1, "ann.other@example.com");
     // And whoever accepts an invitation to that address gets an account of his own.
     let secret = bench.invited(bench.red, "admin@elsewhere.example").await;
-    let (_, other) = people::accept(&bench.app, &secret, joiner("Other", PASSWORD)).await.unwrap();
+    let (_, other) = invitations::accept(&bench.app, &secret, joiner("Other", PASSWORD)).await.unwrap();
     assert_ne!(other.to_string(), ann);
     // An address of somebody else is taken.
     let (_, eve) = bench.person(bench.blue, "eve", Builtin::Member).await;

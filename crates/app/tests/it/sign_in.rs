@@ -13,7 +13,7 @@ use app::sign_in::{
     Begun, Proof, begin, finish_with_code, finish_with_passkey, prove, sign_in_by_passkey, sign_in_with,
 };
 use app::sso::{self, Finished};
-use app::{Operator, Origin, groups, resets};
+use app::{Operator, Origin, bindings, giving, groups, resets};
 use base::GroupId;
 use bytes::Bytes;
 use ciborium::Value as Cbor;
@@ -663,7 +663,7 @@ async fn answer(issuer: &str, said: &Mutex<Said>, now_s: i64, request: Request<I
 impl Bench {
     /// An admin's context with a fresh proof.
     pub(super) async fn fresh(&self, user: UserId) -> Cx {
-        let actor = app::sign_in::actor_now(&self.app, self.cx.realm, user).await.unwrap();
+        let actor = app::sessions::actor_now(&self.app, self.cx.realm, user).await.unwrap();
         let now_us = self.world_now();
         let context = Context { now_us, proved_us: Some(now_us), ..Context::default() };
         Cx { app: self.app.clone(), actor, realm: self.cx.realm, context, origin: Origin::default() }
@@ -720,15 +720,15 @@ impl Bench {
         let cx = self.boss().await;
         let group = groups::create(&cx, org, name).await.unwrap().id;
         if let Some(policy) = policy {
-            let binding = people::NewBinding {
+            let binding = bindings::NewBinding {
                 holder: Holder::Group(group),
                 policy: PolicyRef::Builtin(policy),
-                propagate: people::usual_reach(PolicyRef::Builtin(policy)),
+                propagate: giving::usual_reach(PolicyRef::Builtin(policy)),
                 resources: Vec::new(),
                 not_before_us: None,
                 not_after_us: None,
             };
-            people::bind(&cx, org, binding).await.unwrap();
+            bindings::bind(&cx, org, binding).await.unwrap();
         }
         group
     }

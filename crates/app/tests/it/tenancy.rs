@@ -4,13 +4,13 @@ use super::*;
 use access::policy::Document;
 use access::tree::{AdminMode, GatewayRule, MfaPolicy, OrgState};
 use access::{Action, Ask, Context, Cost, Costs, Level, Product, Propagate, decide, decide_job};
+use app::bindings::NewBinding;
 use app::cloud_links::{self, NewLink};
 use app::org_life::{self, Deletion};
 use app::orgs::OrgChange;
-use app::people::NewBinding;
 use app::policies::PolicyChange;
 use app::rows::{Holder, PeopleQuestion};
-use app::{Origin, costs, groups, policies, timers};
+use app::{Origin, bindings, costs, groups, invitations, policies, timers};
 use base::{BindingId, GroupId, PolicyId, TokenId};
 use store::bindings::Held;
 
@@ -40,7 +40,7 @@ impl Bench {
         policy: PolicyRef,
         reach: Propagate,
     ) -> Result<BindingId, Failure> {
-        people::bind(&self.admin().await, org, binding(holder, policy, reach)).await
+        bindings::bind(&self.admin().await, org, binding(holder, policy, reach)).await
     }
 
     async fn chain_of_children(&self, top: OrgId, count: usize) -> Vec<OrgId> {
@@ -61,7 +61,7 @@ fn binding(holder: Holder, policy: PolicyRef, propagate: Propagate) -> NewBindin
 }
 
 async fn cx_for(app: &Arc<App>, like: &Cx, user: UserId) -> Cx {
-    let actor = app::sign_in::actor_now(app, like.realm, user).await.unwrap();
+    let actor = app::sessions::actor_now(app, like.realm, user).await.unwrap();
     let now_us = app.world().now_us();
     let context = Context { now_us, proved_us: Some(now_us), ..Context::default() };
     Cx { app: app.clone(), actor, realm: like.realm, context, origin: Origin::default() }
@@ -244,8 +244,8 @@ async fn t12_one_person_for_one_address(bench: Bench) {
     let known = people::add(&head, bench.blue, "ann@example.com", "Ann", MEMBER, None).await.unwrap_err();
     let fresh = people::add(&head, bench.blue, "fresh@example.com", "Fresh", MEMBER, None).await.unwrap_err();
     assert_eq!((known.kind, known.text), (fresh.kind, fresh.text));
-    let (_, secret) = people::invite(&head, bench.blue, "Ann@example.com", MEMBER, Propagate::Here).await.unwrap();
-    let (_, joined) = people::accept(&bench.app, &secret, joiner("Somebody else", PASSWORD)).await.unwrap();
+    let (_, secret) = invitations::invite(&head, bench.blue, "Ann@example.com", MEMBER, Propagate::Here).await.unwrap();
+    let (_, joined) = invitations::accept(&bench.app, &secret, joiner("Somebody else", PASSWORD)).await.unwrap();
     assert_eq!(joined, ann, "one account, whatever the invitation");
 }
 
@@ -369,8 +369,9 @@ async fn t16_a_dead_token_stays_dead(bench: Bench) {
     let (_, ann) = bench.person(bench.red, "ann", Builtin::Member).await;
     let (_, text) = token_at(&bench, ann, bench.red).await;
     people::remove(&bench.cx, bench.red, ann).await.unwrap();
-    let (_, secret) = people::invite(&bench.cx, bench.red, "ann@example.com", MEMBER, Propagate::Here).await.unwrap();
-    people::accept(&bench.app, &secret, joiner("Ann", PASSWORD)).await.unwrap();
+    let (_, secret) =
+        invitations::invite(&bench.cx, bench.red, "ann@example.com", MEMBER, Propagate::Here).await.unwrap();
+    invitations::accept(&bench.app, &secret, joiner("Ann", PASSWORD)).await.unwrap();
     assert!(!works(&bench, &text).await);
 }
 
@@ -407,7 +408,7 @@ async fn t20_the_only_admin_cannot_go(bench: Bench) {
     let held = held.iter().find(|person| person.user.id == only).unwrap().given[0].id;
     let cx = &bench.admin().await;
     assert_eq!(said(people::remove(cx, bench.customer, only).await), last_admin());
-    assert_eq!(said(people::unbind(cx, bench.customer, held).await), last_admin());
+    assert_eq!(said(bindings::unbind(cx, bench.customer, held).await), last_admin());
     assert_eq!(said(people::set_suspended(cx, only, true).await), last_admin());
     assert_eq!(said(people::set_membership_suspended(cx, bench.customer, only, true).await), last_admin());
     assert_eq!(said(people::deprovision(cx, only).await), last_admin());
@@ -415,7 +416,7 @@ async fn t20_the_only_admin_cannot_go(bench: Bench) {
         not_before_us: Some(bench.world_now() + DAY_US),
         ..binding(Holder::User(only), PolicyRef::ADMIN, Propagate::Subtree)
     };
-    assert_eq!(said(people::bind(cx, bench.customer, later).await), last_admin());
+    assert_eq!(said(bindings::bind(cx, bench.customer, later).await), last_admin());
     assert!(works_as_admin(&bench, only).await, "nothing has changed");
 }
 
@@ -451,7 +452,7 @@ async fn t23_the_last_admin_does_not_expire(bench: Bench) {
     let ends = bench.world_now() + 5 * DAY_US;
     let limited =
         NewBinding { not_after_us: Some(ends), ..binding(Holder::User(ann), PolicyRef::ADMIN, Propagate::Subtree) };
-    people::bind(&bench.admin().await, bench.customer, limited).await.unwrap();
+    bindings::bind(&bench.admin().await, bench.customer, limited).await.unwrap();
     timers::tend_trees(&bench.app).await.unwrap();
     timers::tend_trees(&bench.app).await.unwrap();
     let filter = |action: &str| AuditFilter { action: action.into(), ..AuditFilter::default() };
@@ -469,7 +470,7 @@ async fn t23_the_last_admin_does_not_expire(bench: Bench) {
         not_after_us: Some(bench.world_now() + DAY_US),
         ..binding(Holder::User(ann), PolicyRef::ADMIN, Propagate::Subtree)
     };
-    people::bind(&bench.admin().await, bench.customer, soon).await.unwrap();
+    bindings::bind(&bench.admin().await, bench.customer, soon).await.unwrap();
     bench.world.advance(2 * DAY_US);
     assert!(!works_as_admin(&bench, ann).await);
     timers::tend_trees(&bench.app).await.unwrap();
@@ -572,7 +573,7 @@ async fn t39_a_token_shrinks_with_its_owner(bench: Bench) {
     let change = PolicyChange { version: 1, document: Some(less), ..PolicyChange::default() };
     policies::update(&bench.admin().await, bench.red, made.id, change).await.unwrap();
     assert!(!may().await, "the next request knows");
-    people::unbind(&bench.admin().await, bench.red, held).await.unwrap();
+    bindings::unbind(&bench.admin().await, bench.red, held).await.unwrap();
     assert!(!may().await);
 }
 
@@ -659,9 +660,9 @@ async fn t45_an_invitation_gives_what_the_inviter_holds_then(bench: Bench) {
     bench.person(bench.customer, "second", Builtin::OrganizationAdmin).await;
     let cx = bench.as_user(inviter).await;
     let (_, secret) =
-        people::invite(&cx, bench.customer, "x@example.com", PolicyRef::ADMIN, Propagate::Subtree).await.unwrap();
+        invitations::invite(&cx, bench.customer, "x@example.com", PolicyRef::ADMIN, Propagate::Subtree).await.unwrap();
     people::remove(&bench.cx, bench.customer, inviter).await.unwrap();
-    let refused = people::accept(&bench.app, &secret, joiner("X", PASSWORD)).await;
+    let refused = invitations::accept(&bench.app, &secret, joiner("X", PASSWORD)).await;
     assert_eq!(refused.unwrap_err().kind, Kind::Gone);
 }
 
@@ -678,36 +679,36 @@ async fn t49_giving_what_wants_a_fresh_proof_wants_one(bench: Bench) {
     bench.world.advance(16 * MINUTE_US);
     let stale = |failure: Failure| assert_eq!(failure.kind, Kind::StepUp, "{failure}");
     let (admin, all) = (PolicyRef::ADMIN, Propagate::Subtree);
-    stale(people::invite(&cx, bench.customer, "x@example.com", admin, all).await.unwrap_err());
+    stale(invitations::invite(&cx, bench.customer, "x@example.com", admin, all).await.unwrap_err());
     stale(people::add(&bench.cx, bench.customer, "x@example.com", "X", admin, None).await.unwrap_err());
     stale(people::add_member(&cx, bench.blue, ann, admin).await.unwrap_err());
     stale(groups::add_member(&cx, bench.customer, admins, ann).await.unwrap_err());
     let group = groups::list(&cx, bench.customer).await.unwrap().into_iter().find(|found| found.group.id == admins);
     assert!(group.unwrap().members.is_empty(), "nothing has changed");
-    assert!(people::invitations(&cx, bench.customer).await.unwrap().is_empty());
+    assert!(invitations::list(&cx, bench.customer).await.unwrap().is_empty());
     // What only looks is given as before.
     let auditor = PolicyRef::Builtin(Builtin::Auditor);
-    people::invite(&cx, bench.customer, "y@example.com", auditor, all).await.unwrap();
+    invitations::invite(&cx, bench.customer, "y@example.com", auditor, all).await.unwrap();
     people::add_member(&cx, bench.blue, ann, auditor).await.unwrap();
     groups::add_member(&cx, bench.customer, readers, ann).await.unwrap();
     // Proved once more, it is done.
     let cx = bench.as_user(cx.user()).await;
     groups::add_member(&cx, bench.customer, admins, ann).await.unwrap();
-    people::invite(&cx, bench.customer, "x@example.com", admin, all).await.unwrap();
+    invitations::invite(&cx, bench.customer, "x@example.com", admin, all).await.unwrap();
 }
 
 async fn t46_invitations_end(bench: Bench) {
     let invite =
-        async |email: &str| people::invite(&bench.cx, bench.red, email, MEMBER, Propagate::Here).await.unwrap();
-    let accept = async |secret: &str| people::accept(&bench.app, secret, joiner("X", PASSWORD)).await;
+        async |email: &str| invitations::invite(&bench.cx, bench.red, email, MEMBER, Propagate::Here).await.unwrap();
+    let accept = async |secret: &str| invitations::accept(&bench.app, secret, joiner("X", PASSWORD)).await;
     let (_, used) = invite("a@example.com").await;
     accept(&used).await.unwrap();
     let (waiting, withdrawn) = invite("b@example.com").await;
-    people::cancel_invitation(&bench.cx, bench.red, waiting.id).await.unwrap();
+    invitations::cancel(&bench.cx, bench.red, waiting.id).await.unwrap();
     let (_, replaced) = invite("c@example.com").await;
     invite("c@example.com").await;
     let (_, declined) = invite("d@example.com").await;
-    people::decline(&bench.app, &declined).await.unwrap();
+    invitations::decline(&bench.app, &declined).await.unwrap();
     let (_, old) = invite("e@example.com").await;
     bench.world.advance(8 * DAY_US);
     for secret in [used, withdrawn, replaced, declined, old] {
@@ -716,11 +717,12 @@ async fn t46_invitations_end(bench: Bench) {
 }
 
 async fn t47_an_invitation_is_for_one_address(bench: Bench) {
-    let (_, secret) = people::invite(&bench.cx, bench.red, "a@example.com", MEMBER, Propagate::Here).await.unwrap();
+    let (_, secret) =
+        invitations::invite(&bench.cx, bench.red, "a@example.com", MEMBER, Propagate::Here).await.unwrap();
     let other = Joiner { email: Some("b@example.com"), ..joiner("B", PASSWORD) };
-    assert_eq!(people::accept(&bench.app, &secret, other).await.unwrap_err().kind, Kind::Forbidden);
+    assert_eq!(invitations::accept(&bench.app, &secret, other).await.unwrap_err().kind, Kind::Forbidden);
     let right = Joiner { email: Some("A@example.com "), ..joiner("A", PASSWORD) };
-    assert!(people::accept(&bench.app, &secret, right).await.is_ok());
+    assert!(invitations::accept(&bench.app, &secret, right).await.is_ok());
 }
 
 async fn t48_a_child_is_never_weaker(bench: Bench) {
@@ -1060,21 +1062,23 @@ async fn nobody_raises_himself(bench: Bench) {
     let cx = bench.as_user(eve).await;
     let forbidden = |result: Result<(), Failure>| assert_eq!(result.unwrap_err().kind, Kind::Forbidden);
     let give = binding(Holder::User(eve), PolicyRef::ADMIN, Propagate::Subtree);
-    forbidden(people::bind(&cx, bench.red, give).await.map(drop));
+    forbidden(bindings::bind(&cx, bench.red, give).await.map(drop));
     forbidden(people::remove(&cx, bench.red, admin).await);
     let all = document(r#"{"statements":[{"effect":"ALLOW","actions":["*"]}]}"#);
     let change = PolicyChange { version: 1, document: Some(all.clone()), ..PolicyChange::default() };
     forbidden(policies::update(&cx, bench.red, made.id, change).await.map(drop));
     let own = policies::create(&cx, bench.red, "Mine", Level::Org, all).await.unwrap();
     let give = binding(Holder::User(eve), PolicyRef::Custom(own.id), Propagate::Subtree);
-    forbidden(people::bind(&cx, bench.red, give).await.map(drop));
+    forbidden(bindings::bind(&cx, bench.red, give).await.map(drop));
     let group = groups::create(&bench.cx, bench.red, "Bosses").await.unwrap().id;
     bench.bind(bench.red, Holder::Group(group), PolicyRef::ADMIN, Propagate::Subtree).await.unwrap();
     forbidden(groups::add_member(&cx, bench.red, group, eve).await);
     let held = people::list(&bench.cx, bench.red, &PeopleQuestion::default()).await.unwrap();
     let boss = held.iter().find(|person| person.user.id == admin).unwrap().given[0].id;
-    forbidden(people::unbind(&cx, bench.red, boss).await);
-    forbidden(people::invite(&cx, bench.red, "e2@example.com", PolicyRef::ADMIN, Propagate::Subtree).await.map(drop));
+    forbidden(bindings::unbind(&cx, bench.red, boss).await);
+    forbidden(
+        invitations::invite(&cx, bench.red, "e2@example.com", PolicyRef::ADMIN, Propagate::Subtree).await.map(drop),
+    );
     // A token of hers is not more than she is, and makes no other tokens.
     let (_, text) = token_at(&bench, eve, bench.red).await;
     let by = by_token(&bench.app, &text, &Client::default()).await.unwrap();

@@ -153,7 +153,7 @@ pub(super) async fn plant(app: &Arc<App>, stores: [&S3Store; 2], month: &str) ->
         admin_password: password.clone(),
     };
     create(app, new).await?;
-    let client = app::sign_in::Client::default();
+    let client = app::sessions::Client::default();
     let (_, admin) = app::sign_in::sign_in(app, ADMIN, &password, &client).await?;
     let cx = admin.cx;
     let root = cx.realm.root();

@@ -1,9 +1,6 @@
 //! Answers about usage, prices, papers and the audit log. Quantities and amounts are decimal texts.
 
-use app::bills;
-use app::events;
-use app::rows;
-use app::usage;
+use app::{bills, events, rows, trace, usage};
 use base::period::format_instant;
 use base::{AmountMinor, Currency};
 use serde::Serialize;
@@ -166,8 +163,8 @@ pub(super) struct Held {
     pub(super) worth: Option<Money>,
 }
 
-impl From<usage::Held> for Held {
-    fn from(held: usage::Held) -> Self {
+impl From<usage::quarantine::Held> for Held {
+    fn from(held: usage::quarantine::Held) -> Self {
         let money = |(amount, currency): (base::AmountPico, Currency)| Money {
             amount: amount.to_string(),
             currency: currency.to_string(),
@@ -381,7 +378,7 @@ impl From<rows::StoredRecord> for Record {
 }
 
 impl Trace {
-    pub(super) fn new(trace: usage::Trace, currency: Currency) -> Self {
+    pub(super) fn new(trace: trace::Trace, currency: Currency) -> Self {
         let source = trace.line.source;
         let line = Line {
             no: trace.line.line_no,

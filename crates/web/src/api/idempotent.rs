@@ -11,7 +11,7 @@ use super::request::{Refused, read_json};
 use crate::Web;
 use crate::auth::Caller;
 use crate::problem::Problem;
-use app::sign_in::SignedIn;
+use app::sessions::SignedIn;
 use app::{Cx, Failure, Kind, idempotency, secrets};
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};

@@ -7,7 +7,7 @@ use super::request::{Answer, Asked, ListAsked, Refused, id, page, parsed, read_j
 use crate::Web;
 use crate::auth::{Caller, From};
 use app::tokens::{self, NewToken as Wanted};
-use app::{Cx, Failure, Kind, keys, orgs, sign_in};
+use app::{Cx, Failure, Kind, keys, orgs, sessions, sign_in};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -39,12 +39,12 @@ pub(super) async fn create_token(
     let pair = (asked.email.as_str(), asked.password.as_str());
     let (session, signed_in) = sign_in::sign_in_with(&web.app, pair, &asked.code, &client).await?;
     if !signed_in.limited_to.is_empty() {
-        sign_in::sign_out(&web.app, &session).await?;
+        sessions::sign_out(&web.app, &session).await?;
         let text = "your organisation requires a second factor: sign in to the console and set one up";
         return Err(Failure::new(Kind::Forbidden, text).coded("mfa_required").into());
     }
     let made = make_token(&signed_in.cx, asked).await;
-    sign_in::sign_out(&web.app, &session).await?; // The session was only the proof.
+    sessions::sign_out(&web.app, &session).await?; // The session was only the proof.
     let (row, secret) = made?;
     Ok((StatusCode::CREATED, Json(Token { secret: Some(secret), ..Token::from(row) })))
 }

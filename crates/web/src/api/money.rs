@@ -6,7 +6,7 @@ use super::idempotent::Change;
 use super::models::List;
 use super::request::{Answer, Asked, ListAsked, Refused, id, page, parsed};
 use crate::auth::Caller;
-use app::{bills, prices, usage};
+use app::{bills, prices, trace};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::Path;
@@ -156,7 +156,7 @@ pub(super) async fn list_records(
         _ => return Err(Refused::malformed("after_us", "after_us and after_id go together")),
     };
     let (listed, _) = bills::get(&me.cx, paper).await?;
-    let trace = usage::trace(&me.cx, paper, no, after, asked.limit.unwrap_or(RECORDS_DEFAULT)).await?;
+    let trace = trace::trace(&me.cx, paper, no, after, asked.limit.unwrap_or(RECORDS_DEFAULT)).await?;
     Ok(Json(Trace::new(trace, listed.currency)))
 }
 

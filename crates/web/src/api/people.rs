@@ -7,7 +7,7 @@ use super::request::{Answer, Asked, ListAsked, Refused, cut, id, page, page_limi
 use crate::auth::Caller;
 use access::Propagate;
 use app::rows::PeopleQuestion;
-use app::{keys, people};
+use app::{giving, invitations, keys, people};
 use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
@@ -56,13 +56,13 @@ pub(super) async fn list_users(
 pub(super) async fn invite(Path(org): Path<String>, change: Change) -> Result<Response, Refused> {
     let org: OrgId = id(&org, "organisation")?;
     let body: NewInvitation = change.json()?;
-    let policy = people::parse_policy(&body.policy)?;
+    let policy = giving::parse_policy(&body.policy)?;
     let propagate = match &body.propagate {
         Some(text) => word("propagate", text, Propagate::from_code)?,
-        None => people::usual_reach(policy),
+        None => giving::usual_reach(policy),
     };
     let work = async {
-        let (row, secret) = people::invite(change.cx(), org, &body.email, policy, propagate).await?;
+        let (row, secret) = invitations::invite(change.cx(), org, &body.email, policy, propagate).await?;
         Ok(Invitation { secret: Some(secret), ..Invitation::from(row) })
     };
     change.once(StatusCode::CREATED, work).await
@@ -80,7 +80,7 @@ pub(super) async fn list_invitations(
     Path(org): Path<String>,
     Asked(asked): Asked<ListAsked>,
 ) -> Answer<List<Invitation>> {
-    let rows = people::invitations(&me.cx, id(&org, "organisation")?).await?;
+    let rows = invitations::list(&me.cx, id(&org, "organisation")?).await?;
     let rows = rows.into_iter().map(Invitation::from).collect();
     Ok(Json(page(rows, &asked, |invitation| invitation.id.clone())?))
 }
@@ -93,7 +93,7 @@ pub(super) async fn cancel_invitation(
 ) -> Result<Response, Refused> {
     let org: OrgId = id(&org, "organisation")?;
     let invitation: InvitationId = id(&invitation, "invitation")?;
-    let work = async { Ok(people::cancel_invitation(change.cx(), org, invitation).await?) };
+    let work = async { Ok(invitations::cancel(change.cx(), org, invitation).await?) };
     change.once(StatusCode::NO_CONTENT, work).await
 }
 

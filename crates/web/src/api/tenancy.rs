@@ -8,14 +8,14 @@ use crate::auth::Caller;
 use access::policy::Document;
 use access::tree::{AdminMode, GatewayRule, MfaPolicy};
 use access::{Action, Builtin, Cost, Costs, Level, Product, Propagate};
+use app::bindings::NewBinding;
 use app::cloud_links::{self, NewLink};
 use app::org_life::{self, Deletion};
 use app::orgs::{self, OrgChange};
-use app::people::{self, NewBinding};
 use app::policies::{self, PolicyChange};
 use app::rows::Holder;
 use app::tokens::{self, NewToken};
-use app::{Failure, costs, groups, resets, sign_in};
+use app::{Failure, bindings, costs, giving, groups, people, resets, sessions, who_can};
 use axum::Json;
 use axum::extract::Path;
 use axum::http::{StatusCode, header};
@@ -271,7 +271,7 @@ pub(super) async fn add_member(Path(org): Path<String>, change: Change) -> Resul
     let org = org_id(&org)?;
     let body: NewMember = change.json()?;
     let user: UserId = parsed("user", &body.user)?;
-    let policy = people::parse_policy(&body.policy)?;
+    let policy = giving::parse_policy(&body.policy)?;
     let work = async { Ok(people::add_member(change.cx(), org, user, policy).await?) };
     change.once(StatusCode::NO_CONTENT, work).await
 }
@@ -340,10 +340,10 @@ pub(super) async fn bind(Path(org): Path<String>, change: Change) -> Result<Resp
         (None, Some(group)) => Holder::Group(parsed("group", group)?),
         _ => return Err(Failure::unreadable("user", "name a user or a group, one of them").into()),
     };
-    let policy = people::parse_policy(&body.policy)?;
+    let policy = giving::parse_policy(&body.policy)?;
     let propagate = match &body.propagate {
         Some(text) => word("propagate", text, Propagate::from_code)?,
-        None => people::usual_reach(policy),
+        None => giving::usual_reach(policy),
     };
     let new = NewBinding {
         holder,
@@ -353,7 +353,7 @@ pub(super) async fn bind(Path(org): Path<String>, change: Change) -> Result<Resp
         not_after_us: instant("not_after", &body.not_after)?,
         resources: body.resources,
     };
-    let work = async { Ok(json!({ "id": people::bind(change.cx(), org, new).await? })) };
+    let work = async { Ok(json!({ "id": bindings::bind(change.cx(), org, new).await? })) };
     change.once(StatusCode::CREATED, work).await
 }
 
@@ -361,13 +361,13 @@ pub(super) async fn bind(Path(org): Path<String>, change: Change) -> Result<Resp
 #[utoipa::path(delete, path = "/v1/orgs/{org}/bindings/{binding}", responses((status = 204)))]
 pub(super) async fn unbind(Path((org, binding)): Path<(String, String)>, change: Change) -> Result<Response, Refused> {
     let (org, binding): (OrgId, BindingId) = (org_id(&org)?, id(&binding, "binding")?);
-    change.once(StatusCode::NO_CONTENT, async { Ok(people::unbind(change.cx(), org, binding).await?) }).await
+    change.once(StatusCode::NO_CONTENT, async { Ok(bindings::unbind(change.cx(), org, binding).await?) }).await
 }
 
 /// Lists the policies that the caller can give at an organisation.
 #[utoipa::path(get, path = "/v1/orgs/{org}/givable-policies", responses((status = 200, body = Value)))]
 pub(super) async fn list_givable(Caller(me): Caller, Path(org): Path<String>) -> Answer<Value> {
-    list(people::givable(&me.cx, org_id(&org)?).await?)
+    list(giving::givable(&me.cx, org_id(&org)?).await?)
 }
 
 /// A name.
@@ -519,7 +519,7 @@ pub(super) async fn who_can(Path(org): Path<String>, change: Change) -> Result<R
     if body.draft.is_some() && user.is_none() {
         return Err(Failure::unreadable("user", "is missing: say to whom the draft is given").into());
     }
-    let found = policies::who_can(change.cx(), org, action, &body.resource, user, body.draft.as_ref()).await?;
+    let found = who_can::who_can(change.cx(), org, action, &body.resource, user, body.draft.as_ref()).await?;
     let data = shown(found.people)?;
     let answer =
         json!({ "asked": found.asked, "can": found.can, "data": data, "next_cursor": null, "has_more": false });
@@ -629,7 +629,7 @@ pub(super) async fn revoke_org_token(
 /// Lists one's own console sessions.
 #[utoipa::path(get, path = "/v1/me/sessions", responses((status = 200, body = Value)))]
 pub(super) async fn list_sessions(Caller(me): Caller) -> Answer<Value> {
-    let found = sign_in::my_sessions(&me.cx).await?;
+    let found = sessions::my_sessions(&me.cx).await?;
     let row = |session: &app::rows::Session| {
         json!({ "id": session.id, "ip": session.ip, "agent": session.agent, "created_us": session.created_us,
                 "seen_us": session.seen_us, "expires_us": session.expires_us })
@@ -651,7 +651,7 @@ pub(super) async fn my_security(Caller(me): Caller) -> Answer<Value> {
 #[utoipa::path(delete, path = "/v1/me/sessions/{session}", responses((status = 204)))]
 pub(super) async fn end_session(Path(session): Path<String>, change: Change) -> Result<Response, Refused> {
     let session: SessionId = id(&session, "session")?;
-    change.once(StatusCode::NO_CONTENT, async { Ok(sign_in::end_session(change.cx(), session).await?) }).await
+    change.once(StatusCode::NO_CONTENT, async { Ok(sessions::end_session(change.cx(), session).await?) }).await
 }
 
 /// An external account.

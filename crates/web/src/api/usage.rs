@@ -207,7 +207,7 @@ pub(super) async fn list_quarantine(
     Path(org): Path<String>,
     Asked(asked): Asked<ListAsked>,
 ) -> Answer<List<Held>> {
-    let rows = usage::quarantine(&me.cx, id(&org, "organisation")?).await?.into_iter().map(Held::from).collect();
+    let rows = usage::quarantine::list(&me.cx, id(&org, "organisation")?).await?.into_iter().map(Held::from).collect();
     let key = |held: &Held| format!("{} {} {} {}", held.received_at, held.source, held.record_id, held.value);
     Ok(Json(page(rows, &asked, key)?))
 }

@@ -10,10 +10,10 @@ use crate::Web;
 use crate::auth::Visitor;
 use crate::problem::PageFailure;
 use access::Action;
+use app::giving::Givable;
 use app::groups::{self, GroupDetail};
-use app::people::{self, Givable};
 use app::rows::{Holder, Org};
-use app::{Cx, Failure};
+use app::{Cx, Failure, bindings, people};
 use askama::Template;
 use axum::Router;
 use axum::extract::{Form, Path};
@@ -212,7 +212,7 @@ async fn act(
         "give" => give(cx, &org, Holder::Group(group), &fields).await,
         "withdraw" => {
             let binding: BindingId = parse(fields.get("binding"), "binding")?;
-            people::unbind_of(cx, org.id, Holder::Group(group), binding).await
+            bindings::unbind_of(cx, org.id, Holder::Group(group), binding).await
         }
         "delete" => groups::delete(cx, org.id, group).await,
         _ => Err(Failure::not_found("page")),

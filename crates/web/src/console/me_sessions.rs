@@ -8,7 +8,8 @@ use crate::Web;
 use crate::auth::{From, Visitor, session_secret};
 use app::Failure;
 use app::rows::Session;
-use app::sign_in::{self, Client};
+use app::sessions::Client;
+use app::{sessions, sign_in};
 use askama::Template;
 use axum::Router;
 use axum::extract::{Form, Path, Query, State};
@@ -46,7 +47,7 @@ struct SessionsPage {
 async fn list(visitor: Visitor, Query(query): Query<Fields>) -> Answer {
     let this = visitor.0.cx.origin.session;
     let done = if query.get("done") == "ended" { Says::good("The session is ended.") } else { Says::default() };
-    let sessions = sign_in::my_sessions(&visitor.0.cx).await?;
+    let sessions = sessions::my_sessions(&visitor.0.cx).await?;
     let page = SessionsPage {
         page: Page::own(&visitor, "My sessions").await?,
         tabs: own_tabs("/me/sessions"),
@@ -78,7 +79,7 @@ fn row(session: &Session, this: Option<SessionId>) -> SessionRow {
 async fn end(visitor: Visitor, Path(session): Path<String>, Form(fields): Form<Fields>) -> Answer {
     visitor.check_csrf(fields.get("csrf"))?;
     let session: SessionId = parse(&session, "session")?;
-    sign_in::end_session(&visitor.0.cx, session).await?;
+    sessions::end_session(&visitor.0.cx, session).await?;
     go("/me/sessions?done=ended")
 }
 

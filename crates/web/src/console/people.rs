@@ -9,9 +9,10 @@ use super::frame::{
 use crate::Web;
 use crate::auth::Visitor;
 use access::{Action, PolicyRef, Propagate};
-use app::people::{self, Givable, Given, Person};
+use app::giving::Givable;
+use app::people::{self, Given, Person};
 use app::rows::{Invitation, Org, PeopleQuestion};
-use app::{Cx, Failure, groups};
+use app::{Cx, Failure, giving, groups, invitations};
 use askama::Template;
 use axum::Router;
 use axum::extract::{Form, Path, Query, State};
@@ -98,14 +99,14 @@ pub(super) fn reaches(chosen: &str) -> Vec<Choice> {
 /// The reach of a form; the usual one of the policy where nothing was chosen.
 pub(super) fn reach_of(fields: &Fields, policy: PolicyRef) -> Result<Propagate, Failure> {
     match fields.get("reach") {
-        "" => Ok(people::usual_reach(policy)),
+        "" => Ok(giving::usual_reach(policy)),
         _ => fields.word("reach", Propagate::from_code),
     }
 }
 
 /// The policies that the visitor may give; the weakest one first, so that nobody makes an admin by a slip.
 pub(super) async fn givable(cx: &Cx, org: OrgId) -> Vec<Givable> {
-    let found = people::givable(cx, org).await.unwrap_or_default();
+    let found = giving::givable(cx, org).await.unwrap_or_default();
     let (builtin, custom): (Vec<_>, Vec<_>) =
         found.into_iter().partition(|givable| matches!(givable.policy, PolicyRef::Builtin(_)));
     builtin.into_iter().rev().chain(custom).collect()
@@ -136,7 +137,7 @@ async fn people_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Say
     let count = people::count(cx, org.id, &question).await?;
     let more = found.len() > PAGE;
     found.truncate(PAGE);
-    let invited = people::invitations(cx, org.id).await?;
+    let invited = invitations::list(cx, org.id).await?;
     let invites = may(cx, Action::UserInvite, org.id).await;
     let groups = groups_of(cx, org.id).await;
     let sentences = if invites { givable(cx, org.id).await } else { Vec::new() };
@@ -257,8 +258,8 @@ async fn invite(
 }
 
 async fn send(visitor: &Visitor, org: OrgId, fields: &Fields) -> Result<(Invitation, String), Failure> {
-    let policy = people::parse_policy(fields.get("policy"))?;
-    people::invite(&visitor.0.cx, org, fields.get("email"), policy, reach_of(fields, policy)?).await
+    let policy = giving::parse_policy(fields.get("policy"))?;
+    invitations::invite(&visitor.0.cx, org, fields.get("email"), policy, reach_of(fields, policy)?).await
 }
 
 async fn cancel(
@@ -269,7 +270,7 @@ async fn cancel(
     visitor.check_csrf(fields.get("csrf"))?;
     let org = org_of(&visitor, &org).await?;
     let invitation: InvitationId = parse(&invitation, "invitation")?;
-    match people::cancel_invitation(&visitor.0.cx, org.id, invitation).await {
+    match invitations::cancel(&visitor.0.cx, org.id, invitation).await {
         Ok(()) => go(&format!("/o/{}/people", org.id)),
         Err(failure) => {
             let (status, says) = mendable(failure)?;

@@ -9,9 +9,11 @@ use crate::Web;
 use crate::auth::Visitor;
 use crate::problem::PageFailure;
 use access::Action;
-use app::people::{self, Givable, Given, NewBinding, Person};
+use app::bindings::NewBinding;
+use app::giving::Givable;
+use app::people::{self, Given, Person};
 use app::rows::{Holder, Org};
-use app::{Cx, Failure, keys, tokens};
+use app::{Cx, Failure, bindings, giving, keys, tokens};
 use askama::Template;
 use axum::Router;
 use axum::extract::{Form, Path, Query};
@@ -207,7 +209,7 @@ async fn bind(visitor: Visitor, Path((org, user)): Path<(String, String)>, Form(
 
 /// Gives the policy of a form; groups use it too.
 pub(super) async fn give(cx: &Cx, org: &Org, holder: Holder, fields: &Fields) -> Result<(), Failure> {
-    let policy = people::parse_policy(fields.get("policy"))?;
+    let policy = giving::parse_policy(fields.get("policy"))?;
     let until = match fields.get("until").trim() {
         "" => None,
         text => Some(day("until", text, &org.zone)?.end_us),
@@ -220,7 +222,7 @@ pub(super) async fn give(cx: &Cx, org: &Org, holder: Holder, fields: &Fields) ->
         not_before_us: None,
         not_after_us: until,
     };
-    people::bind(cx, org.id, new).await.map(|_| ())
+    bindings::bind(cx, org.id, new).await.map(|_| ())
 }
 
 async fn unbind(
@@ -232,7 +234,7 @@ async fn unbind(
     let org = org_of(&visitor, &org).await?;
     let user: UserId = parse(&user, "user")?;
     let binding: BindingId = parse(&binding, "binding")?;
-    let result = people::unbind_of(&visitor.0.cx, org.id, Holder::User(user), binding).await;
+    let result = bindings::unbind_of(&visitor.0.cx, org.id, Holder::User(user), binding).await;
     after(&visitor, (&org, user), "taken", result, Fields::default()).await
 }
 

@@ -5,7 +5,7 @@ use super::frame::{Answer, Empty, Menu, NavItem, Page, STORAGE_TABS, org_of, sho
 use crate::auth::Visitor;
 use crate::problem::PageFailure;
 use crate::{Web, units};
-use app::usage::Held;
+use app::usage::quarantine::Held;
 use app::{orgs, usage};
 use askama::Template;
 use axum::Router;
@@ -44,7 +44,7 @@ struct QuarantinePage {
 async fn list(visitor: Visitor, Path(org): Path<String>) -> Answer {
     let org = org_of(&visitor, &org).await?;
     let cx = &visitor.0.cx;
-    let held = usage::quarantine(cx, org.id).await?;
+    let held = usage::quarantine::list(cx, org.id).await?;
     let names = orgs::names(cx, org.id).await?;
     show(&QuarantinePage {
         page: Page::at(&visitor, &org, Menu::Sources, "Quarantine").await,

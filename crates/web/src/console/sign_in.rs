@@ -7,7 +7,7 @@ use crate::problem::{PageFailure, status_of};
 use crate::{WantsScript, Web};
 use app::factors::{Ceremony, PasskeyAnswer};
 use app::sign_in::{Begun, Proof, Ways};
-use app::{Failure, Kind, people};
+use app::{Failure, Kind, invitations};
 use askama::Template;
 use axum::Router;
 use axum::extract::{Form, Query, State};
@@ -168,7 +168,7 @@ async fn sign_out(
 ) -> Answer {
     visitor.check_csrf(&form.csrf)?;
     if let Some(secret) = session_secret(&headers, web.https) {
-        app::sign_in::sign_out(&web.app, &secret).await?;
+        app::sessions::sign_out(&web.app, &secret).await?;
     }
     let mut response = Redirect::to("/sign-in").into_response();
     response.headers_mut().insert(header::SET_COOKIE, cookie(&web, "", "; Max-Age=0")?);
@@ -291,8 +291,8 @@ fn join_page(status: StatusCode, says: Says, form: JoinForm) -> Answer {
 }
 
 async fn join(State(web): State<Web>, From(client): From, Form(form): Form<JoinForm>) -> Answer {
-    let joiner = people::Joiner { email: None, name: &form.name, password: &form.password, client };
-    match people::accept(&web.app, &form.secret, joiner).await {
+    let joiner = invitations::Joiner { email: None, name: &form.name, password: &form.password, client };
+    match invitations::accept(&web.app, &form.secret, joiner).await {
         Ok(_) => go("/sign-in?joined=1"),
         Err(failure) => {
             let (status, says) = mendable(failure)?;

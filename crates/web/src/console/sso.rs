@@ -4,7 +4,7 @@ use super::frame::{Answer, Page, Says, own_url, show_with};
 use super::sign_in::{cookie, go_on, own_page, refused, short_cookie};
 use crate::Web;
 use crate::auth::{From, Visitor, cookie as cookie_of, session_secret, short_cookie_name};
-use app::sign_in::by_session;
+use app::sessions::by_session;
 use app::sso::{self, Finished, Started};
 use askama::Template;
 use axum::Router;

@@ -12,9 +12,9 @@ use crate::auth::Visitor;
 use crate::problem::PageFailure;
 use access::Action;
 use access::policy::Effect;
-use app::policies::{self, Explanation, Reason, WhoCan};
 use app::rows::Org;
-use app::{Cx, Failure, Kind, orgs, people};
+use app::who_can::{Explanation, Reason, WhoCan};
+use app::{Cx, Failure, Kind, orgs, people, who_can};
 use askama::Template;
 use axum::Router;
 use axum::extract::{Form, Path, Query};
@@ -123,11 +123,11 @@ async fn explain(cx: &Cx, org: &Org, fields: &Fields) -> Result<WhoCan, Failure>
     let action = asked_action(fields)?;
     let resource = fields.get("resource").trim();
     if fields.get("draft").trim().is_empty() {
-        return policies::who_can(cx, org.id, action, resource, None, None).await;
+        return who_can::who_can(cx, org.id, action, resource, None, None).await;
     }
     let document = read_json(fields.get("draft"))?;
     let holder: UserId = parse(fields.get("holder"), "user").map_err(|failure| failure.0)?;
-    policies::who_can(cx, org.id, action, resource, Some(holder), Some(&document)).await
+    who_can::who_can(cx, org.id, action, resource, Some(holder), Some(&document)).await
 }
 
 fn person_row(org: OrgId, found: Explanation, names: &BTreeMap<OrgId, String>) -> PersonRow {

@@ -2,7 +2,7 @@
 
 use access::{Actor, Binding, Builtin, Context, Identity, Propagate, UserKind};
 use app::realms::{NewRealm, create};
-use app::sign_in::{Client, SignedIn};
+use app::sessions::{Client, SignedIn};
 use app::tokens::{self, NewToken};
 use app::{App, Cx};
 use axum::Router;

@@ -9,16 +9,17 @@ use crate::named::empty_s3;
 use crate::routes::{self, Route};
 use access::policy::Document;
 use access::{Builtin, Level, PolicyRef, Propagate};
+use app::bindings::NewBinding;
 use app::buckets::NewMapping;
 use app::cloud_links::NewLink;
 use app::idps::NewIdp;
 use app::orgs::NewOrg;
-use app::people::NewBinding;
 use app::rows::{Holder, IdpSettings};
 use app::sources::NewAccount;
 use app::tokens::NewToken;
 use app::{
-    Cx, bills, cloud_links, domains, events, groups, idps, keys, orgs, people, policies, prices, sources, tokens,
+    Cx, bills, bindings, cloud_links, domains, events, groups, idps, invitations, keys, orgs, people, policies, prices,
+    sources, tokens,
 };
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, StatusCode, header};
@@ -206,7 +207,7 @@ async fn plant(
     let service = tokens::create_service(cx, org, &w("service"), "").await.unwrap().id;
     tokens::create_programmatic(cx, org, service, NewToken::whole(&w("token"), 30)).await.unwrap();
     let guest = format!("{}@example.com", w("guest"));
-    people::invite(cx, org, &guest, member, Propagate::Here).await.unwrap();
+    invitations::invite(cx, org, &guest, member, Propagate::Here).await.unwrap();
     let (key, _) = keys::create(cx, org, user, &w("key")).await.unwrap();
     let link = NewLink { provider: "aws".into(), external_account: w("external"), name: w("link"), from_us: None };
     cloud_links::link(cx, org, link).await.unwrap();
@@ -368,7 +369,7 @@ async fn come_in(
             not_before_us: None,
             not_after_us: None,
         };
-        people::bind(cx, org, new).await.unwrap();
+        bindings::bind(cx, org, new).await.unwrap();
     }
     let (cookie, signed_in) = bench.sign_in(&email).await;
     let token = bench.token(&signed_in.cx).await;

@@ -6,7 +6,10 @@ use crate::bench::{Reply, check_reviewed, update_reviewed};
 use crate::planted::{PLACES, Person, Planted, ROLES};
 use crate::routes::{self, Route};
 use app::rows::{AuditFilter, PeopleQuestion};
-use app::{audit, bills, buckets, cloud_links, events, groups, keys, orgs, people, policies, prices, sources, tokens};
+use app::{
+    audit, bills, buckets, cloud_links, events, groups, invitations, keys, orgs, people, policies, prices, sources,
+    tokens,
+};
 use axum::http::StatusCode;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -95,7 +98,7 @@ async fn state(planted: &Planted) -> String {
             let _ = writeln!(text, "{:?}", policies::guards(&cx, org.id).await.unwrap());
             let _ = writeln!(text, "{:?}", prices::history(&cx, org.id).await.unwrap());
             let _ = writeln!(text, "{:?}", orgs::products(&cx, org.id).await.unwrap());
-            let _ = writeln!(text, "{:?}", people::invitations(&cx, org.id).await.unwrap());
+            let _ = writeln!(text, "{:?}", invitations::list(&cx, org.id).await.unwrap());
         }
     }
     text

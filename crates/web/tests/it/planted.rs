@@ -3,14 +3,15 @@
 use crate::bench::{Bench, PASSWORD};
 use access::policy::Document;
 use access::{Builtin, Level, PolicyRef, Propagate};
+use app::bindings::NewBinding;
 use app::cloud_links::NewLink;
 use app::idps::NewIdp;
 use app::orgs::NewOrg;
-use app::people::NewBinding;
 use app::rows::{Holder, IdpSettings};
 use app::tokens::NewToken;
 use app::{
-    Cx, bills, cloud_links, domains, events, groups, idps, keys, orgs, people, policies, prices, sign_in, tokens,
+    Cx, bills, bindings, cloud_links, domains, events, groups, idps, invitations, keys, orgs, people, policies, prices,
+    sessions, tokens,
 };
 use base::{AccountId, MappingId, OrgId, UserId};
 use std::collections::BTreeMap;
@@ -139,12 +140,12 @@ async fn plant(cx: &Cx, bench: &Bench, name: &str, org: OrgId) -> Place {
     };
     let of_group =
         NewBinding { holder: Holder::Group(group), policy: PolicyRef::Builtin(Builtin::Member), ..binding.clone() };
-    let binding = people::bind(cx, org, binding).await.unwrap();
-    let group_binding = people::bind(cx, org, of_group).await.unwrap();
+    let binding = bindings::bind(cx, org, binding).await.unwrap();
+    let group_binding = bindings::bind(cx, org, of_group).await.unwrap();
     let service = tokens::create_service(cx, org, "Service", "").await.unwrap().id;
     let (token, _) = tokens::create_programmatic(cx, org, service, NewToken::whole("ci", 30)).await.unwrap();
     let member = PolicyRef::Builtin(Builtin::Member);
-    let (invitation, _) = people::invite(cx, org, "guest@example.com", member, Propagate::Here).await.unwrap();
+    let (invitation, _) = invitations::invite(cx, org, "guest@example.com", member, Propagate::Here).await.unwrap();
     let (key, _) = keys::create(cx, org, user, "key").await.unwrap();
     let link =
         NewLink { provider: "aws".into(), external_account: org.to_string(), name: "Link".into(), from_us: None };
@@ -285,7 +286,7 @@ impl Planted {
             "root@example.net",
         ]) {
             let cx = bench.sign_in(email).await.1.cx;
-            place.things.insert("a_session", sign_in::my_sessions(&cx).await.unwrap()[0].id.to_string());
+            place.things.insert("a_session", sessions::my_sessions(&cx).await.unwrap()[0].id.to_string());
         }
         let unknown = unknown(&places[4], &world);
         places.push(unknown);

@@ -2,7 +2,8 @@
 
 use app::realms::{NewRealm, create};
 use app::rows::AuditFilter;
-use app::sign_in::{Client, sign_in};
+use app::sessions::Client;
+use app::sign_in::sign_in;
 use app::{App, Cx, audit, scim};
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, Response, StatusCode, header};

@@ -11,18 +11,15 @@ mod users;
 
 use crate::authority::{Change, Cx};
 use crate::failure::{Failure, Kind};
+use crate::tokens;
 use crate::tokens::NewToken;
-use crate::{people, tokens};
-use access::policy::{Effect, Policy, Statement};
-use access::{Action, Actions, Actor, Binding, Builtin, Identity, PolicyRef, Propagate, UserKind};
+use access::Action;
 use base::OrgId;
 use identity::scim::{Filter, Page, Projection, ScimType, list_response};
 use serde_json::Value;
 use std::future::Future;
-use std::sync::Arc;
+use store::Tx;
 use store::tokens::Token;
-use store::users::User;
-use store::{Tx, memberships};
 
 pub(crate) use joining::{merge, put_in_place, take_over, waiting, waiting_for};
 
@@ -43,40 +40,6 @@ pub async fn create_token(cx: &Cx, org: OrgId, name: &str, days: i64) -> Result<
         actions: vec![Action::ScimProvision.code().to_owned()],
     };
     tokens::create_scim(cx, org, new).await
-}
-
-/// Who makes a directory's token must be able to give all that its groups can give.
-pub(crate) async fn check_maker(cx: &Cx, tx: &mut Tx, org: OrgId) -> Result<(), Failure> {
-    people::check_giving(cx, tx, PolicyRef::ADMIN, Propagate::Subtree, org).await.map(drop)
-}
-
-/// The actor behind a directory's token: it may provision its organisation, and nothing else. `None` when it
-/// was taken out of the organisation.
-pub(crate) async fn actor(tx: &mut Tx, user: &User, org: OrgId) -> Result<Option<Actor>, Failure> {
-    let membership = memberships::get(tx, user.id, org).await?;
-    if membership.is_none_or(|found| found.state != "active") {
-        return Ok(None);
-    }
-    let identity = Identity {
-        realm: tx.realm(),
-        user: user.id,
-        kind: UserKind::Service,
-        email: String::new(),
-        name: user.display_name.clone(),
-    };
-    let policy = Policy {
-        reference: PolicyRef::Builtin(Builtin::Member),
-        name: "Directory".to_owned(),
-        level: Builtin::Member.level(),
-        statements: vec![Statement {
-            effect: Effect::Allow,
-            actions: Actions::of(&[Action::ScimProvision]),
-            resources: Vec::new(),
-            conditions: Vec::new(),
-        }],
-    };
-    let binding = Binding { policy: Arc::new(policy), ..Binding::builtin(Builtin::Member, org, Propagate::Here) };
-    Ok(Some(Actor::new(identity, vec![org], vec![binding])))
 }
 
 /// Why a message was refused: by the wire form, or by a rule of the tree.

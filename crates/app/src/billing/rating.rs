@@ -443,3 +443,19 @@ fn parts_json(parts: &[pricing::ChargePart]) -> String {
         .collect();
     serde_json::Value::Array(rows).to_string()
 }
+
+/// The edge whose prices count for `payer`, and the item in them.
+pub(crate) async fn priced_item(
+    tx: &mut store::Tx,
+    tree: &BilledTree,
+    payer: OrgId,
+    period: Period,
+    code: &str,
+) -> Result<Option<(OrgId, pricing::PriceItem)>, Failure> {
+    for edge in tree.edges_above(payer) {
+        if let Some(agreement) = agreements::in_force(tx, edge.id, period.start_us).await? {
+            return Ok(agreement.book.items.into_iter().find(|item| item.code == code).map(|item| (edge.id, item)));
+        }
+    }
+    Ok(None)
+}

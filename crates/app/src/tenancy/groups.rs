@@ -3,7 +3,7 @@
 use crate::authority::Cx;
 use crate::failure::Failure;
 use crate::people::{Given, NamesBelow, given_to};
-use crate::{admins, orgs, people};
+use crate::{admins, giving, orgs};
 use access::Action;
 use base::{GroupId, OrgId, UserId};
 use serde::Serialize;
@@ -83,7 +83,7 @@ async fn at(tx: &mut Tx, org: OrgId, group: GroupId) -> Result<Group, Failure> {
 /// What belongs to a group can be given and taken only by who could give it himself.
 async fn check_given(cx: &Cx, tx: &mut Tx, group: GroupId) -> Result<(), Failure> {
     for held in bindings::of_group(tx, group).await? {
-        people::check_giving_now(cx, tx, held.policy, held.propagate, held.scope).await?;
+        giving::check_giving_now(cx, tx, held.policy, held.propagate, held.scope).await?;
     }
     Ok(())
 }

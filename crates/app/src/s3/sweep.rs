@@ -13,7 +13,7 @@ use metering::s3::{OBJECT_BYTES_MAX, storage_class};
 use s3::{ClientError, ListQuery, ListedVersion, Upstream, VersionsPage, names};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use store::Tx;
 use store::accounts::{self, Account, Mapping};
@@ -68,30 +68,6 @@ async fn note(tx: Change, account: &Account, drift: &Drift) -> Result<(), Failur
         "examples": drift.examples,
     });
     tx.done(account.org, "account.sweep", &account.id.to_string(), detail).await
-}
-
-/// Accounts that are being swept.
-#[derive(Default)]
-pub(crate) struct Sweeps(Mutex<BTreeSet<AccountId>>);
-
-/// A sweep that is running; dropped, it is over.
-pub(crate) struct Sweeping<'a> {
-    sweeps: &'a Sweeps,
-    account: AccountId,
-}
-
-impl Sweeps {
-    /// Begins a sweep, unless one of the account is running.
-    pub(crate) fn begin(&self, account: AccountId) -> Option<Sweeping<'_>> {
-        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        running.insert(account).then_some(Sweeping { sweeps: self, account })
-    }
-}
-
-impl Drop for Sweeping<'_> {
-    fn drop(&mut self) {
-        self.sweeps.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.account);
-    }
 }
 
 /// Has an account swept as soon as a worker is free.

@@ -1,27 +1,20 @@
-//! People: invite, join, give and take policies, suspend, remove.
+//! People: who belongs where; adding, suspending, removing, shutting.
 
-use crate::authority::lockout::all_held;
-use crate::authority::{App, Change, Cx, Door, Span, SystemCx, actor_of};
+use crate::authority::{Change, Cx, Span, SystemCx};
 use crate::failure::{Failure, Kind};
-use crate::sign_in::{self, Client, check_fresh};
-use crate::{admins, orgs, passwords, policies, scim, secrets};
-use access::action::SENSITIVE;
-use access::{Action, Actions, Actor, Builtin, Context, Grant, Place, PolicyRef, Propagate, may_give};
-use base::{BindingId, InvitationId, OrgId, RealmId, UserId};
+use crate::giving::{check_giving, check_giving_now, check_taking_all, give, name_of, now_of, usual_reach};
+use crate::{orgs, passwords};
+use access::{Action, Grant, PolicyRef, Propagate};
+use base::{BindingId, OrgId, UserId};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use store::bindings::{self, Held, Holder};
-use store::invitations::{self, Invitation};
 use store::memberships::{self, Membership};
 use store::users::{self, PeopleQuestion, User};
 use store::{Tx, groups, keys, sessions, tokens};
 
-const DAY_US: i64 = 86_400_000_000;
-/// An invitation lives for seven days.
-const INVITATION_US: i64 = 7 * DAY_US;
 /// What names a shut account is replaced after thirty days.
-const PSEUDONYMISE_US: i64 = 30 * DAY_US;
+const PSEUDONYMISE_US: i64 = 30 * 86_400_000_000;
 
 pub(crate) fn check_email(email: &str) -> Result<(), Failure> {
     let email = email.trim();
@@ -33,235 +26,6 @@ pub(crate) fn check_email(email: &str) -> Result<(), Failure> {
         && base::text::deceiver(email).is_none()
         && email.rsplit_once('@').is_some_and(|(_, host)| base::text::is_domain(host));
     if good { Ok(()) } else { Err(Failure::invalid("email", email, "is not an address such as ann@example.com")) }
-}
-
-/// Reads the word of a built-in policy or the id of a custom one.
-///
-/// # Errors
-/// [`Failure`] naming the words there are.
-pub fn parse_policy(text: &str) -> Result<PolicyRef, Failure> {
-    Ok(text.parse()?)
-}
-
-/// How far a policy reaches if nobody says: as far as it may.
-#[must_use]
-pub fn usual_reach(policy: PolicyRef) -> Propagate {
-    match policy {
-        PolicyRef::Builtin(builtin) => builtin.reaches()[0],
-        PolicyRef::Custom(_) => Propagate::Subtree,
-    }
-}
-
-/// Nobody gives what he does not hold, and nobody takes what he could not give.
-pub(crate) fn check_reach(
-    actor: &Actor,
-    rights: Actions,
-    propagate: Propagate,
-    place: &Place,
-    context: &Context,
-) -> Result<(), Failure> {
-    may_give(actor, rights, propagate, place, context).map_err(|action| {
-        Failure::new(Kind::Forbidden, format!("you cannot give or take {}, which you do not hold there", action.code()))
-    })
-}
-
-/// Checks that a policy can be given at a place by the caller; says which rights it gives or denies.
-pub(crate) async fn check_giving(
-    cx: &Cx,
-    tx: &mut Tx,
-    policy: PolicyRef,
-    propagate: Propagate,
-    org: OrgId,
-) -> Result<Actions, Failure> {
-    if let PolicyRef::Builtin(builtin) = policy
-        && !builtin.reaches().contains(&propagate)
-    {
-        let reason = format!("is not how far {} reaches", builtin.code());
-        return Err(Failure::invalid("propagate", propagate.code(), reason));
-    }
-    let (allows, denies) = policies::rights_of(tx, policy, org).await?;
-    // Who gives a denial takes rights away from others: he must hold them as well.
-    check_reach(&cx.actor, allows | denies, propagate, &*cx.place(org).await?, &cx.now())?;
-    Ok(allows | denies)
-}
-
-/// As [`check_giving`], when it is done now: rights that want a fresh proof of identity want one to be given as
-/// well, by whichever way they come to somebody.
-pub(crate) async fn check_giving_now(
-    cx: &Cx,
-    tx: &mut Tx,
-    policy: PolicyRef,
-    propagate: Propagate,
-    org: OrgId,
-) -> Result<(), Failure> {
-    let rights = check_giving(cx, tx, policy, propagate, org).await?;
-    if !(rights & SENSITIVE).is_empty() { check_fresh(cx) } else { Ok(()) }
-}
-
-/// Invites somebody to `org`. The secret of the link is shown once. Whether the address belongs to somebody
-/// already is not told.
-///
-/// # Errors
-/// [`Failure`] naming the field at fault.
-pub async fn invite(
-    cx: &Cx,
-    org: OrgId,
-    email: &str,
-    policy: PolicyRef,
-    propagate: Propagate,
-) -> Result<(Invitation, String), Failure> {
-    check_email(email)?;
-    let grant = cx.allow(Action::UserInvite, org).await?;
-    let secret = format!("{}.{}", cx.realm, secrets::random_text(cx.app.world.as_ref(), 32));
-    let invitation = Invitation {
-        id: InvitationId(cx.app.fresh()),
-        org,
-        email: email.trim().to_owned(),
-        policy,
-        propagate,
-        secret_hash: secrets::hash(&secret),
-        invited_by: cx.user(),
-        state: "pending".to_owned(),
-        created_us: cx.now_us(),
-        expires_us: cx.now_us() + INVITATION_US,
-    };
-    let mut tx = cx.change_with(&grant).await?;
-    check_giving_now(cx, &mut tx, policy, propagate, org).await?;
-    invitations::insert(&mut tx, &invitation).await?;
-    let detail = serde_json::json!({ "email": invitation.email, "policy": policy, "propagate": propagate });
-    tx.done(org, "user.invite", &invitation.id.to_string(), detail).await?;
-    Ok((invitation, secret))
-}
-
-/// Withdraws an invitation.
-///
-/// # Errors
-/// [`Kind::Gone`] when it was used or withdrawn before.
-pub async fn cancel_invitation(cx: &Cx, org: OrgId, invitation: InvitationId) -> Result<(), Failure> {
-    let mut tx = cx.change(Action::UserInvite, org).await?;
-    let waiting = invitations::pending_at(&mut tx, org).await?;
-    if !waiting.iter().any(|found| found.id == invitation) {
-        return Err(Failure::not_found("invitation"));
-    }
-    invitations::settle(&mut tx, invitation, "cancelled").await?;
-    tx.done(org, "user.uninvite", &invitation.to_string(), serde_json::json!({})).await
-}
-
-/// Splits `rlm_….secret`.
-pub(crate) fn realm_of(secret: &str) -> Option<RealmId> {
-    secret.split_once('.').and_then(|(realm, _)| realm.parse().ok())
-}
-
-fn gone() -> Failure {
-    Failure::new(Kind::Gone, "this invitation was used, withdrawn or is too old; ask for a new one")
-}
-
-async fn pending(app: &Arc<App>, secret: &str) -> Result<(Door, Invitation), Failure> {
-    let realm = realm_of(secret).ok_or_else(gone)?;
-    let door = Door::at(app, realm);
-    let mut tx = door.read().await?;
-    let found = invitations::by_secret(&mut tx, &secrets::hash(secret)).await?.ok_or_else(gone)?;
-    if found.state != "pending" || found.expires_us <= app.now_us() {
-        return Err(gone());
-    }
-    Ok((door, found))
-}
-
-/// Declines an invitation.
-///
-/// # Errors
-/// [`Kind::Gone`].
-pub async fn decline(app: &Arc<App>, secret: &str) -> Result<(), Failure> {
-    let (door, found) = pending(app, secret).await?;
-    let mut tx = door.record(found.org).await?;
-    if invitations::settle(&mut tx, found.id, "declined").await? == 0 {
-        return Err(gone());
-    }
-    tx.done(found.org, "user.decline", &found.id.to_string(), serde_json::json!({})).await
-}
-
-/// Who accepts an invitation.
-#[derive(Debug, Clone)]
-pub struct Joiner<'a> {
-    /// His address, if he says one: another one than the invited is refused.
-    pub email: Option<&'a str>,
-    /// His name, if he is new.
-    pub name: &'a str,
-    /// His password: the one he has, or a new one.
-    pub password: &'a str,
-    /// From where: a password that an account has already is not tried without limit.
-    pub client: Client,
-}
-
-/// Joins by an invitation. A person who is in the realm already keeps his one account and must give
-/// its password; somebody new sets one. What the inviter may no longer give is refused.
-///
-/// # Errors
-/// [`Kind::Gone`] for a used or expired link, else [`Failure`] naming the field at fault.
-pub async fn accept(app: &Arc<App>, secret: &str, joiner: Joiner<'_>) -> Result<(RealmId, UserId), Failure> {
-    let (door, found) = pending(app, secret).await?;
-    let realm = door.realm();
-    if joiner.email.is_some_and(|email| users::email_key(email) != users::email_key(&found.email)) {
-        return Err(Failure::new(Kind::Forbidden, "this invitation was sent to another address"));
-    }
-    let mut tx = door.read().await?;
-    let known = users::by_email(&mut tx, &found.email).await?;
-    let waiting = scim::waiting(&mut tx, found.org, &found.email).await?;
-    drop(tx);
-    // An account that a directory made is taken over by who sets its first password.
-    let takes_over = waiting.as_ref().is_some_and(|row| known.as_ref().is_none_or(|user| user.id == row.account));
-    let password_hash = match known.as_ref().filter(|_| !takes_over) {
-        Some(user) => {
-            let meant = [(realm, user.clone())];
-            let typed = (found.email.as_str(), joiner.password);
-            if sign_in::compare(app, &meant, typed, &joiner.client).await?.is_none() {
-                return Err(Failure::unreadable("password", "is not the one of your account here"));
-            }
-            user.password_hash.clone()
-        }
-        None => {
-            orgs::check_name("name", joiner.name)?;
-            passwords::check_new(joiner.password, &[joiner.name, &found.email])?;
-            app.passwords.hash(app.world.as_ref(), joiner.password).await?
-        }
-    };
-    let mut tx = door.change(found.org).await?;
-    let place = store::orgs::place(&mut tx, found.org).await?;
-    if place.suspended_from.is_some() {
-        return Err(Failure::conflict("the organisation is suspended; nobody can join it now"));
-    }
-    if found.invited_by != UserId(0) {
-        let inviter = actor_of(app, &mut tx, found.invited_by).await?;
-        let (allows, denies) = policies::rights_of(&mut tx, found.policy, found.org).await?;
-        let rights = allows | denies | Actions::of(&[Action::UserInvite]);
-        check_reach(&inviter, rights, found.propagate, &place, &now_of(door.now_us())).map_err(|_| gone())?;
-    }
-    if invitations::settle(&mut tx, found.id, "accepted").await? == 0 {
-        return Err(gone());
-    }
-    if scim::waiting(&mut tx, found.org, &found.email).await? != waiting {
-        return Err(Failure::new(Kind::Busy, "the directory has just changed this person; try again"));
-    }
-    let user = match (known, waiting) {
-        (_, Some(row)) if takes_over => scim::take_over(&mut tx, &row, &found, &password_hash).await?,
-        (Some(user), waiting) => {
-            if let Some(row) = waiting {
-                scim::merge(&mut tx, row, user.id, &found).await?;
-            }
-            user.id
-        }
-        (None, _) => {
-            let id = UserId(app.fresh());
-            let user = User::person(id, found.org, &found.email, joiner.name, password_hash, door.now_us());
-            insert(&mut tx, &user).await?;
-            id
-        }
-    };
-    join(&mut tx, user, found.org, "invite").await?;
-    give(&mut tx, Holder::User(user), found.policy, found.org, found.propagate).await?;
-    let detail = serde_json::json!({ "policy": found.policy });
-    tx.done(found.org, "user.join", &user.to_string(), detail).await?;
-    Ok((realm, user))
 }
 
 /// Adds an account; an address that somebody took in the same moment is a clash.
@@ -298,72 +62,6 @@ pub(crate) async fn join(tx: &mut Change, user: UserId, org: OrgId, source: &str
             Err(Failure::conflict(text).coded("membership_suspended"))
         }
     }
-}
-
-/// Gives a policy. Being a member needs none.
-pub(crate) async fn give(
-    tx: &mut Change,
-    holder: Holder,
-    policy: PolicyRef,
-    scope: OrgId,
-    propagate: Propagate,
-) -> Result<(), Failure> {
-    if policy == PolicyRef::Builtin(Builtin::Member) {
-        return Ok(());
-    }
-    let (id, now_us) = (BindingId(tx.fresh()), tx.now_us());
-    bindings::insert(tx, &Held::new(id, holder, policy, scope, propagate), now_us).await?;
-    if policy == PolicyRef::ADMIN {
-        admins::note_first(tx, scope).await?;
-    }
-    Ok(())
-}
-
-/// A policy that the caller can give somewhere.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Givable {
-    /// Which.
-    pub policy: PolicyRef,
-    /// Its name.
-    pub name: String,
-    /// What it is for.
-    pub sentence: String,
-    /// How far it can reach; the first one is the usual.
-    pub reaches: Vec<Propagate>,
-}
-
-/// The policies that the caller can give at `org`: built-in ones, then custom ones.
-///
-/// # Errors
-/// [`Failure`].
-pub async fn givable(cx: &Cx, org: OrgId) -> Result<Vec<Givable>, Failure> {
-    let mut tx = cx.read(Action::UserInvite, org).await?;
-    let builtin = Builtin::ALL.iter().map(|builtin| Givable {
-        policy: PolicyRef::Builtin(*builtin),
-        name: builtin.words().to_owned(),
-        sentence: builtin.sentence().to_owned(),
-        reaches: builtin.reaches().to_vec(),
-    });
-    let custom = store::policies::usable_at(&mut tx, org).await?.into_iter().map(|policy| Givable {
-        policy: PolicyRef::Custom(policy.id),
-        name: policy.name,
-        sentence: String::new(),
-        reaches: vec![Propagate::Subtree, Propagate::Here],
-    });
-    let mut found = Vec::new();
-    for mut givable in builtin.chain(custom).collect::<Vec<_>>() {
-        let mut reaches = Vec::new();
-        for reach in givable.reaches {
-            if check_giving(cx, &mut tx, givable.policy, reach, org).await.is_ok() {
-                reaches.push(reach);
-            }
-        }
-        if !reaches.is_empty() {
-            givable.reaches = reaches;
-            found.push(givable);
-        }
-    }
-    Ok(found)
 }
 
 /// Adds a person without invitation, for the operator and for those who see the whole tree. The password may
@@ -631,7 +329,7 @@ pub(crate) async fn given_to(
         found.push(Given {
             id: held.id,
             policy: held.policy,
-            name: policies::name_of(tx, held.policy).await?,
+            name: name_of(tx, held.policy).await?,
             org: held.scope,
             org_name,
             propagate: held.propagate,
@@ -640,144 +338,6 @@ pub(crate) async fn given_to(
         });
     }
     Ok(found)
-}
-
-/// Invitations to `org` that wait.
-///
-/// # Errors
-/// [`Failure`].
-pub async fn invitations(cx: &Cx, org: OrgId) -> Result<Vec<Invitation>, Failure> {
-    let mut tx = cx.read(Action::UserRead, org).await?;
-    Ok(invitations::pending_at(&mut tx, org).await?)
-}
-
-/// How a policy is given.
-#[derive(Debug, Clone)]
-pub struct NewBinding {
-    /// To whom.
-    pub holder: Holder,
-    /// Which policy.
-    pub policy: PolicyRef,
-    /// How far.
-    pub propagate: Propagate,
-    /// On which resources; empty for all.
-    pub resources: Vec<String>,
-    /// From when on.
-    pub not_before_us: Option<i64>,
-    /// Until when.
-    pub not_after_us: Option<i64>,
-}
-
-/// Gives a policy at `org` to one of its members or groups.
-///
-/// # Errors
-/// [`Failure`] naming the field at fault.
-pub async fn bind(cx: &Cx, org: OrgId, new: NewBinding) -> Result<BindingId, Failure> {
-    let mut tx = cx.change(Action::PolicyBind, org).await?;
-    check_giving(cx, &mut tx, new.policy, new.propagate, org).await?;
-    if new.not_after_us.is_some_and(|until| until <= cx.now_us()) {
-        return Err(Failure::unreadable("not_after", "lies in the past"));
-    }
-    if new.resources.len() > 100 || new.resources.iter().any(|text| !text.contains(':') || text.len() > 200) {
-        return Err(Failure::unreadable("resources", "must be at most 100 of the form service:id"));
-    }
-    check_holder(cx, &mut tx, new.holder, org).await?;
-    check_own_time(cx, &mut tx, &new, org).await?;
-    policies::check_denying(cx, &mut tx, new.policy, new.holder, org).await?;
-    let id = BindingId(cx.app.fresh());
-    let held = Held {
-        resources: new.resources,
-        not_before_us: new.not_before_us,
-        not_after_us: new.not_after_us,
-        ..Held::new(id, new.holder, new.policy, org, new.propagate)
-    };
-    let id = bindings::insert(&mut tx, &held, cx.now_us()).await?;
-    if new.policy == PolicyRef::ADMIN {
-        admins::note_first(&mut tx, org).await?;
-    }
-    let target = match new.holder {
-        Holder::User(user) => user.to_string(),
-        Holder::Group(group) => group.to_string(),
-    };
-    let detail = serde_json::json!({ "policy": new.policy, "propagate": new.propagate });
-    tx.done(org, "policy.bind", &target, detail).await?;
-    Ok(id)
-}
-
-/// Nobody prolongs what they have themselves: what one gives oneself ends when the right to give it does.
-async fn check_own_time(cx: &Cx, tx: &mut Tx, new: &NewBinding, org: OrgId) -> Result<(), Failure> {
-    let is_own = match new.holder {
-        Holder::User(user) => user == cx.user(),
-        Holder::Group(group) => groups::members(tx, group).await?.iter().any(|(user, _)| *user == cx.user()),
-    };
-    if !is_own {
-        return Ok(());
-    }
-    let (allows, denies) = policies::rights_of(tx, new.policy, org).await?;
-    let last_us = new.not_after_us.unwrap_or(i64::MAX) - 1;
-    let then = Context { now_us: last_us, proved_us: Some(last_us), ..cx.now() };
-    let place = cx.place(org).await?;
-    may_give(&cx.actor, allows | denies, new.propagate, &place, &then).map_err(|action| {
-        let text = format!(
-            "not_after: your own right to {} there ends before; you cannot give it to yourself for longer",
-            action.code()
-        );
-        Failure::new(Kind::Forbidden, text)
-    })
-}
-
-/// Only those who belong at a place can be given something there, and those who belong above it by somebody who may
-/// see them there: to everybody else they are strangers.
-async fn check_holder(cx: &Cx, tx: &mut Tx, holder: Holder, org: OrgId) -> Result<(), Failure> {
-    let (homes, action) = match holder {
-        Holder::User(user) => {
-            let found = memberships::of_user(tx, user).await?;
-            (found.into_iter().map(|found| found.org).collect(), Action::UserRead)
-        }
-        Holder::Group(group) => {
-            let found = groups::find(tx, group).await?;
-            (found.into_iter().map(|found| found.org).collect::<Vec<_>>(), Action::GroupRead)
-        }
-    };
-    let above = store::orgs::path(tx, org).await?;
-    for home in homes.into_iter().filter(|home| above.contains(home)) {
-        if home == org || cx.may(action, home).await {
-            return Ok(());
-        }
-    }
-    Err(Failure::not_found("user or group"))
-}
-
-/// Takes a policy at `org` away.
-///
-/// # Errors
-/// [`Kind::Conflict`] for the last admin.
-pub async fn unbind(cx: &Cx, org: OrgId, binding: BindingId) -> Result<(), Failure> {
-    take(cx, org, binding, |_| true).await
-}
-
-/// Takes a policy at `org` away from one holder.
-///
-/// # Errors
-/// As [`unbind`], and [`Kind::NotFound`] when the binding is somebody else's.
-pub async fn unbind_of(cx: &Cx, org: OrgId, holder: Holder, binding: BindingId) -> Result<(), Failure> {
-    take(cx, org, binding, |held| held.holder == holder).await
-}
-
-async fn take(
-    cx: &Cx,
-    org: OrgId,
-    binding: BindingId,
-    is_meant: impl Fn(&bindings::Held) -> bool,
-) -> Result<(), Failure> {
-    let mut tx = cx.change(Action::PolicyBind, org).await?;
-    let held = bindings::at_org(&mut tx, org).await?.into_iter().find(|held| held.id == binding && is_meant(held));
-    let held = held.ok_or_else(|| Failure::not_found("binding"))?;
-    check_giving(cx, &mut tx, held.policy, held.propagate, org).await?;
-    bindings::delete(&mut tx, &held).await?;
-    let detail = serde_json::json!({ "policy": held.policy, "holder": held.holder });
-    tx.done(org, "policy.unbind", &binding.to_string(), detail).await?;
-    Ok(())
 }
 
 /// Takes a person out of `org`: membership, policies, groups. His tokens and S3 keys that hang on it are
@@ -912,24 +472,6 @@ pub(crate) async fn allow_everywhere(cx: &Cx, action: Action, user: UserId) -> R
     grant.ok_or_else(|| Failure::not_found("user"))
 }
 
-/// Refuses when somebody could not give all that a user has.
-pub(crate) async fn check_could_give(tx: &mut Tx, user: UserId, giver: &Actor, now_us: i64) -> Result<(), Failure> {
-    for held in all_held(tx, user).await? {
-        let (allows, denies) = policies::rights_of(tx, held.policy, held.scope).await?;
-        let place = store::orgs::place(tx, held.scope).await?;
-        check_reach(giver, allows | denies, held.propagate, &place, &now_of(now_us))?;
-    }
-    Ok(())
-}
-
-/// Whoever shuts or suspends an account takes away all that it was given: he must be able to give it.
-async fn check_taking_all(cx: &Cx, tx: &mut Tx, user: UserId) -> Result<(), Failure> {
-    for held in all_held(tx, user).await? {
-        check_giving(cx, tx, held.policy, held.propagate, held.scope).await?;
-    }
-    Ok(())
-}
-
 /// Who waits is let in or turned away, and nothing else.
 fn check_not_waiting(account: &User) -> Result<(), Failure> {
     if account.state == "pending" {
@@ -1056,9 +598,4 @@ pub(crate) async fn forget_names(cx: &SystemCx) -> Result<(), Failure> {
     let mut tx = cx.keep(cx.realm().root()).await?;
     users::pseudonymise_before(&mut tx, cx.now_us() - PSEUDONYMISE_US).await?;
     Ok(tx.commit().await?)
-}
-
-/// The circumstances of somebody who acts at this moment in person.
-pub(crate) fn now_of(now_us: i64) -> Context {
-    Context { now_us, ..Context::default() }
 }

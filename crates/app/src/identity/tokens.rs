@@ -7,10 +7,11 @@
 use crate::authority::lockout::all_held;
 use crate::authority::{App, Cx, Door, Origin, actor_of};
 use crate::failure::{Failure, Kind};
-use crate::sign_in::{Client, SignedIn, check_fresh};
-use crate::{factors, idps, orgs, people, scim, secrets};
+use crate::sessions::{Client, SignedIn};
+use crate::{factors, giving, orgs, people, provider_rules, secrets};
 use access::action::SENSITIVE;
-use access::{Action, Actions, Context, TokenScope};
+use access::policy::{Effect, Policy, Statement};
+use access::{Action, Actions, Actor, Binding, Builtin, Context, Identity, PolicyRef, Propagate, TokenScope, UserKind};
 use base::{OrgId, TokenId, UserId, World};
 use std::sync::Arc;
 use store::tokens::{self, Token};
@@ -119,7 +120,7 @@ pub async fn create(cx: &Cx, new: NewToken) -> Result<(Token, String), Failure> 
     // What is named in a token needs no further proof: so it needs one now.
     let named = |pattern: &String| Action::from_code(pattern).is_some_and(|action| SENSITIVE.has(action));
     if new.actions.iter().any(named) {
-        check_fresh(cx)?;
+        cx.check_fresh()?;
     }
     if new.scope_org.is_none() {
         cx.allow(Action::TokenOwn, home).await?;
@@ -201,7 +202,7 @@ pub async fn create_programmatic(
     check_new(cx, &mut tx, &new, org).await?;
     // Whoever makes a token can do all that the service can: they must be able to give it.
     for held in all_held(&mut tx, service).await? {
-        people::check_giving_now(cx, &mut tx, held.policy, held.propagate, held.scope).await?;
+        giving::check_giving_now(cx, &mut tx, held.policy, held.propagate, held.scope).await?;
     }
     let (token, secret) = token_of(cx, service, "programmatic", "svc", new);
     tokens::insert(&mut tx, &token).await?;
@@ -216,7 +217,7 @@ const DIRECTORY: (&str, &str) = ("Directory (SCIM)", "provisions users and group
 /// Makes a token of a directory of `org`; [`scim::create_token`] is the way to it.
 pub(crate) async fn create_scim(cx: &Cx, org: OrgId, new: NewToken) -> Result<(Token, String), Failure> {
     let mut tx = cx.change(Action::TokenCreateProgrammatic, org).await?;
-    scim::check_maker(cx, &mut tx, org).await?;
+    check_maker(cx, &mut tx, org).await?;
     check_new(cx, &mut tx, &new, org).await?;
     let mut here = memberships::at_org(&mut tx, org).await?.into_iter().filter(|found| found.source == "directory");
     let owner = match here.next() {
@@ -322,12 +323,12 @@ pub async fn by_token(app: &Arc<App>, text: &str, client: &Client) -> Result<Sig
         return Err(bad());
     }
     let actor = match (&*token.kind, token.scope_org) {
-        ("scim", Some(org)) => Arc::new(scim::actor(&mut tx, &user, org).await?.ok_or_else(bad)?),
+        ("scim", Some(org)) => Arc::new(directory_actor(&mut tx, &user, org).await?.ok_or_else(bad)?),
         ("scim", None) => return Err(bad()),
         _ => actor_of(app, &mut tx, user.id).await?,
     };
     if token.kind == "personal" {
-        idps::check_works(&mut tx, &user).await?;
+        provider_rules::check_works(&mut tx, &user).await?;
         factors::check_token(&mut tx, &user).await?;
     }
     drop(tx);
@@ -340,6 +341,40 @@ pub async fn by_token(app: &Arc<App>, text: &str, client: &Client) -> Result<Sig
     let origin = Origin { agent: client.agent.clone(), session: None, token: Some(token.id) };
     let cx = Cx { app: app.clone(), actor, realm, context, origin };
     Ok(SignedIn { cx, user, csrf: String::new(), limited_to: String::new() })
+}
+
+/// Who makes a directory's token must be able to give all that its groups can give.
+async fn check_maker(cx: &Cx, tx: &mut Tx, org: OrgId) -> Result<(), Failure> {
+    giving::check_giving(cx, tx, PolicyRef::ADMIN, Propagate::Subtree, org).await.map(drop)
+}
+
+/// The actor behind a directory's token: it may provision its organisation, and nothing else. `None` when it
+/// was taken out of the organisation.
+async fn directory_actor(tx: &mut Tx, user: &User, org: OrgId) -> Result<Option<Actor>, Failure> {
+    let membership = memberships::get(tx, user.id, org).await?;
+    if membership.is_none_or(|found| found.state != "active") {
+        return Ok(None);
+    }
+    let identity = Identity {
+        realm: tx.realm(),
+        user: user.id,
+        kind: UserKind::Service,
+        email: String::new(),
+        name: user.display_name.clone(),
+    };
+    let policy = Policy {
+        reference: PolicyRef::Builtin(Builtin::Member),
+        name: "Directory".to_owned(),
+        level: Builtin::Member.level(),
+        statements: vec![Statement {
+            effect: Effect::Allow,
+            actions: Actions::of(&[Action::ScimProvision]),
+            resources: Vec::new(),
+            conditions: Vec::new(),
+        }],
+    };
+    let binding = Binding { policy: Arc::new(policy), ..Binding::builtin(Builtin::Member, org, Propagate::Here) };
+    Ok(Some(Actor::new(identity, vec![org], vec![binding])))
 }
 
 #[cfg(test)]

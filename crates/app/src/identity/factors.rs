@@ -6,7 +6,7 @@
 
 use crate::authority::{App, Change, Cx, Door};
 use crate::failure::{Failure, Kind};
-use crate::sign_in::{Client, SignedIn, check_fresh, renew_in, session_try};
+use crate::sessions::{Client, SignedIn, renew_in, session_try};
 use crate::throttle::Try;
 use crate::{orgs, secrets, security};
 use access::Action;
@@ -86,7 +86,7 @@ fn check_console(cx: &Cx) -> Result<(), Failure> {
     if cx.context.token.is_some() {
         return Err(Failure::new(Kind::Forbidden, "second factors are kept in the console, not with a token"));
     }
-    check_fresh(cx)
+    cx.check_fresh()
 }
 
 /// Whether one more factor may be set up.
@@ -584,7 +584,7 @@ fn wrong_passkey(error: WebauthnError) -> Failure {
 /// # Errors
 /// [`Failure`].
 pub async fn ask_half(app: &Arc<App>, half: &str, console_url: &str) -> Result<Ceremony, Failure> {
-    let (realm, user) = crate::sign_in::half_user(app, half).await?;
+    let (realm, user) = crate::sessions::half_user(app, half).await?;
     ask(app, realm, &user, &purpose_half(half), console_url).await
 }
 

@@ -1,16 +1,15 @@
 //! Identity providers of organisations: set, tried, switched off, deleted; what hangs on one.
 
-use crate::authority::lockout::{all_held, check_emergency, covers, has_nothing_else, lacks};
-use crate::authority::{App, Cx, Door};
+use crate::authority::Cx;
+use crate::authority::lockout::{all_held, check_emergency, has_nothing_else, lacks};
 use crate::failure::{Failure, Kind};
-use crate::{orgs, people, scim};
+use crate::{giving, orgs, people, scim};
 use access::admins::keeps_admin;
 use access::tree::AdminMode;
 use access::{Action, PolicyRef, Propagate};
-use base::{GroupId, IdpId, OrgId, RealmId, UserId};
+use base::{GroupId, IdpId, OrgId, UserId};
 use identity::oidc::{calls, discovery_url};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use store::idps::{self, Idp, Settings};
 use store::users::{self, User};
 use store::{Tx, bindings, groups, memberships, sessions, tokens};
@@ -117,7 +116,7 @@ async fn check_groups(cx: &Cx, tx: &mut Tx, org: OrgId, settings: &Settings) -> 
             return Err(Failure::invalid("group_map", &group.to_string(), reason));
         }
         for held in bindings::of_group(tx, group).await? {
-            people::check_giving(cx, tx, held.policy, held.propagate, held.scope).await?;
+            giving::check_giving(cx, tx, held.policy, held.propagate, held.scope).await?;
         }
     }
     Ok(())
@@ -132,7 +131,7 @@ pub async fn put(cx: &Cx, org: OrgId, new: NewIdp) -> Result<Idp, Failure> {
     check_new(cx, &new)?;
     let mut tx = cx.change(Action::IdpWrite, org).await?;
     // Whose provider it is decides who comes in as whom, as an admin too.
-    people::check_giving(cx, &mut tx, PolicyRef::ADMIN, Propagate::Subtree, org).await?;
+    giving::check_giving(cx, &mut tx, PolicyRef::ADMIN, Propagate::Subtree, org).await?;
     check_groups(cx, &mut tx, org, &new.settings).await?;
     let known = idps::at_org(&mut tx, org).await?;
     let id = known.as_ref().map_or_else(|| IdpId(cx.app.fresh()), |idp| idp.id);
@@ -260,80 +259,6 @@ pub async fn test(cx: &Cx, org: OrgId, issuer: &str) -> Result<Tested, Failure> 
     })
 }
 
-/// Refuses somebody who can sign in only with providers that are switched off.
-pub(crate) async fn check_works(tx: &mut Tx, user: &User) -> Result<(), Failure> {
-    if !user.password_hash.is_empty() || user.kind != "human" {
-        return Ok(());
-    }
-    let known = idps::of_user(tx, user.id).await?;
-    let works = known.is_empty() || known.iter().any(|idp| idp.state == "active");
-    if works || !has_nothing_else(tx, user).await? {
-        return Ok(());
-    }
-    Err(Failure::new(Kind::Unauthenticated, "the identity provider of your organisation is switched off"))
-}
-
-/// Refuses a session that only a provider's word began, when its holder has something by now that no provider
-/// which knows him serves.
-pub(crate) async fn check_still_covered(tx: &mut Tx, user: &User, proof: &str) -> Result<(), Failure> {
-    if !proof.starts_with("sso") {
-        return Ok(());
-    }
-    let known = idps::of_user(tx, user.id).await?.into_iter().filter(|idp| idp.state == "active").collect::<Vec<_>>();
-    if known.is_empty() {
-        return Ok(()); // Whether he has another way in is asked elsewhere.
-    }
-    for idp in known {
-        if covers(tx, &idp, user.id).await? {
-            return Ok(());
-        }
-    }
-    Err(Failure::new(
-        Kind::Unauthenticated,
-        "you were given something that your identity provider does not serve; sign in again",
-    ))
-}
-
-/// Refuses a password or a passkey where only the organisation's provider may let people in. Accounts for
-/// emergencies are let through.
-pub(crate) async fn check_password_allowed(app: &Arc<App>, realm: RealmId, user: &User) -> Result<(), Failure> {
-    let mut tx = Door::at(app, realm).read().await?;
-    let Some(idp) = requiring(&mut tx, user).await? else { return Ok(()) };
-    if is_for_emergencies(&mut tx, realm.root(), user.id, app.now_us()).await? {
-        return Ok(());
-    }
-    let serving = idps::serving(&mut tx, user.home_org).await?.filter(|idp| idp.state == "active");
-    let idp = serving.unwrap_or(idp); // It is sent to the nearest one.
-    if !covers(&mut tx, &idp, user.id).await? {
-        return Ok(()); // Which may not let him in: he would have no way left.
-    }
-    let text =
-        format!("your organisation lets people in by {} only: choose \"Sign in with your organisation\"", idp.name);
-    Err(Failure::new(Kind::Unauthenticated, text).coded("sso_required"))
-}
-
-/// The nearest provider at somebody's home or above it that is required. One nearer by that is not takes nothing
-/// away from what is required above; one that may not let him in, since he has something outside of what it
-/// serves, does not count.
-async fn requiring(tx: &mut Tx, user: &User) -> Result<Option<Idp>, Failure> {
-    for place in store::orgs::path(tx, user.home_org).await?.into_iter().rev() {
-        let idp = idps::at_org(tx, place).await?;
-        if let Some(idp) = idp.filter(|idp| idp.state == "active" && idp.settings.enforced)
-            && covers(tx, &idp, user.id).await?
-        {
-            return Ok(Some(idp));
-        }
-    }
-    Ok(None)
-}
-
-/// Whether somebody is marked for emergencies, and still an admin of the highest organisation: the mark alone
-/// opens nothing.
-pub(crate) async fn is_for_emergencies(tx: &mut Tx, root: OrgId, user: UserId, now_us: i64) -> Result<bool, Failure> {
-    let is_marked = users::is_break_glass(tx, user).await?;
-    Ok(is_marked && bindings::admins(tx, root).await?.iter().any(|admin| admin.user == user && admin.counts_at(now_us)))
-}
-
 /// An admin of the highest organisation, and how he stands to emergencies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Emergency {
@@ -389,7 +314,7 @@ pub async fn set_emergency(cx: &Cx, org: OrgId, user: UserId, on: bool) -> Resul
     let grant = cx.allow(Action::IdpWrite, org).await?;
     check_root(cx, org)?;
     let mut tx = cx.change_with(&grant).await?;
-    people::check_giving(cx, &mut tx, PolicyRef::ADMIN, Propagate::Subtree, org).await?;
+    giving::check_giving(cx, &mut tx, PolicyRef::ADMIN, Propagate::Subtree, org).await?;
     let account = users::get(&mut tx, user).await?;
     if on {
         check_markable(cx, &mut tx, org, &account).await?;
@@ -451,7 +376,7 @@ pub async fn let_in(cx: &Cx, org: OrgId, user: UserId) -> Result<UserId, Failure
     let mut becomes = user;
     for (directory, row) in waiting.into_iter().filter(|(_, row)| row.suspended.is_empty()) {
         for held in all_held(&mut tx, row.account).await? {
-            people::check_giving_now(cx, &mut tx, held.policy, held.propagate, held.scope).await?;
+            giving::check_giving_now(cx, &mut tx, held.policy, held.propagate, held.scope).await?;
         }
         if becomes == user {
             becomes = row.account;

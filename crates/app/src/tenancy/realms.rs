@@ -2,7 +2,7 @@
 
 use crate::authority::{App, SystemCx};
 use crate::failure::Failure;
-use crate::{orgs, passwords, people};
+use crate::{giving, orgs, passwords, people};
 use access::tree::{AdminMode, MfaPolicy};
 use access::{Cost, Costs, PolicyRef, Product, Products, Propagate};
 use base::{Currency, RealmId, UserId, Zone};
@@ -62,7 +62,7 @@ pub async fn create(app: &Arc<App>, new: NewRealm) -> Result<(RealmId, UserId), 
     let user = users::User::person(id, root.id, &new.admin_email, &new.admin_name, password_hash, now_us);
     users::insert(&mut tx, &user).await?;
     people::join(&mut tx, user.id, root.id, "local").await?;
-    people::give(&mut tx, Holder::User(user.id), PolicyRef::ADMIN, root.id, Propagate::Subtree).await?;
+    giving::give(&mut tx, Holder::User(user.id), PolicyRef::ADMIN, root.id, Propagate::Subtree).await?;
     let detail = serde_json::json!({ "name": root.name, "admin": user.email });
     tx.done(root.id, "realm.create", &realm.to_string(), detail).await?;
     Ok((realm, user.id))

@@ -8,9 +8,6 @@ use access::Action;
 use access::tree::OrgState;
 use base::OrgId;
 use identity::guard::Host;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
 use store::domains::{self, Claim};
 use store::{Tx, across, idps};
 
@@ -21,10 +18,6 @@ const CLAIMS_MAX: usize = 50;
 const UNVERIFIED_US: i64 = 7 * DAY_US;
 /// The record stands below this label, so that it disturbs no other.
 const LABEL: &str = "_meterhouse";
-
-/// The texts of a domain's TXT records, or why they cannot be had. Tests put their own in its place.
-pub type TxtRecords =
-    Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = Result<Vec<String>, String>> + Send>> + Send + Sync>;
 
 /// Where the TXT record of a domain must stand.
 #[must_use]

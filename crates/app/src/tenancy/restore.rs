@@ -3,7 +3,7 @@
 use crate::authority::Operator;
 use crate::authority::lockout::{RUN, can_be_run_by, has_nothing_else, trial};
 use crate::failure::{Failure, Kind};
-use crate::policies;
+use crate::giving;
 use access::{Action, Actions, PolicyRef, Propagate};
 use base::{OrgId, UserId};
 use serde::Serialize;
@@ -109,7 +109,7 @@ async fn clear_the_way(tx: &mut Tx, account: &User, org: OrgId, removed: &mut Ve
     let path = store::orgs::path(tx, org).await?;
     for held in bindings::of_user(tx, account.id).await? {
         if path.contains(&held.scope) && denies_something(tx, &held).await? {
-            removed.push(format!("{} of {}", policies::name_of(tx, held.policy).await?, held.scope));
+            removed.push(format!("{} of {}", giving::name_of(tx, held.policy).await?, held.scope));
             bindings::delete(tx, &held).await?;
         }
     }
@@ -136,6 +136,6 @@ async fn clear_the_way(tx: &mut Tx, account: &User, org: OrgId, removed: &mut Ve
 }
 
 async fn denies_something(tx: &mut Tx, held: &Held) -> Result<bool, Failure> {
-    let (_, denies) = policies::rights_of(tx, held.policy, held.scope).await?;
+    let (_, denies) = giving::rights_of(tx, held.policy, held.scope).await?;
     Ok(!denies.is_empty())
 }

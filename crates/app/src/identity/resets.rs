@@ -3,9 +3,11 @@
 
 use crate::authority::{App, Cx, Door, Operator, actor_of};
 use crate::failure::{Failure, Kind};
-use crate::idps::is_for_emergencies;
-use crate::people::{allow_everywhere, check_could_give, now_of, realm_of};
-use crate::sign_in::check_fresh;
+use crate::giving::{check_could_give, now_of};
+use crate::people::allow_everywhere;
+use crate::provider_rules::is_for_emergencies;
+use crate::secrets::realm_of;
+
 use crate::{passwords, secrets};
 use access::{Action, Ask, Context, decide};
 use base::{OrgId, RealmId, UserId, World};
@@ -63,7 +65,7 @@ pub async fn begin(cx: &Cx, user: UserId) -> Result<ResetLink, Failure> {
         ));
     }
     let grant = allow_everywhere(cx, Action::UserUpdate, user).await?;
-    check_fresh(cx)?;
+    cx.check_fresh()?;
     let mut tx = cx.change_with(&grant).await?;
     let account = users::get(&mut tx, user).await?;
     check_resettable(&account)?;

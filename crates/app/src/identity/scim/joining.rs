@@ -9,7 +9,7 @@
 use super::{Refused, taken};
 use crate::authority::Change;
 use crate::failure::Failure;
-use crate::{admins, people};
+use crate::{admins, giving, people};
 use base::{OrgId, UserId};
 use store::idps::Idp;
 use store::invitations::Invitation;
@@ -101,7 +101,7 @@ async fn check_inviter(tx: &mut Change, row: &UserRow, invitation: &Invitation) 
         return Ok(());
     }
     let (inviter, now_us) = (actors::load(tx, invitation.invited_by).await?, tx.now_us());
-    people::check_could_give(tx, row.account, &inviter, now_us).await
+    giving::check_could_give(tx, row.account, &inviter, now_us).await
 }
 
 /// Gives a waiting account to the person who accepted an invitation: from now on it is his.

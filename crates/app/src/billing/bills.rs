@@ -3,8 +3,8 @@
 use crate::authority::Cx;
 use crate::failure::{Failure, Kind};
 use crate::named::Bill;
+use crate::rating;
 use crate::rating::{BilledTree, FailedEdge, RatedEdge, rate_as_of, rate_below};
-use crate::usage;
 use access::{Action, Ask, Grant};
 use base::{AmountPico, InvoiceId, OrgId, Period, QuantityNano, Rounding};
 use billing::{Adjustment, Invoice, InvoiceKind, LineSource, Party, Profile};
@@ -290,7 +290,7 @@ async fn differences(
     let period_name = edge.period.month_name(&edge.zone);
     let mut found = Vec::new();
     for ((code, org), difference) in owed.into_iter().filter(|(_, difference)| *difference != 0) {
-        let priced = usage::priced_item(&mut tx, tree, edge.buyer.id, edge.period, &code).await?;
+        let priced = rating::priced_item(&mut tx, tree, edge.buyer.id, edge.period, &code).await?;
         let Some((_, item)) = priced else { continue };
         let mut source = line_of(tree, &item, edge.period, org, QuantityNano(0), AmountPico(difference))?;
         source.description = format!("{} (late usage of {period_name})", source.description);

@@ -2,9 +2,9 @@
 
 use crate::authority::Cx;
 use crate::failure::Failure;
-use crate::people::check_could_give;
+use crate::giving::check_could_give;
 use crate::secrets;
-use crate::sign_in::check_fresh;
+
 use access::{Action, Ask, Grant};
 use base::{OrgId, UserId};
 use store::Tx;
@@ -62,7 +62,7 @@ async fn check_holder(cx: &Cx, tx: &mut Tx, org: OrgId, user: UserId) -> Result<
         return Err(unknown());
     }
     check_could_give(tx, user, &cx.actor, cx.now_us()).await.map_err(|_| unknown())?;
-    check_fresh(cx)
+    cx.check_fresh()
 }
 
 /// Keys charged to `org` and below.

@@ -1,0 +1,7 @@
+//! Prices, rating, documents, costs, and the way from a cent back to its records.
+
+pub mod bills;
+pub mod costs;
+pub mod prices;
+pub mod rating;
+pub mod trace;
