@@ -342,7 +342,7 @@ def test_who_may_do_what_is_made_tried_and_explained(stage):
     # A group gives its members a policy.
     opened(browser, stage, f"/o/{root}/groups")
     send(browser, "Make a group", name="Desk")
-    send(browser, "Put into the group")
+    send(browser, "Put into the group", user="Nora")
     send(browser, "Give", policy="Invoice desk")
     says(browser, "Invoice desk at Northwind Cloud")
     shoot(browser, "group-full")
@@ -392,6 +392,70 @@ def test_people_come_change_and_go(stage):
     shoot(browser, "tokens-full")
     send(browser, "Revoke")
     says(browser, "revoked by an admin")
+    browser.quit()
+
+
+def test_an_invitation_is_read_and_declined(stage):
+    browser, root = admin_at(stage)
+    opened(browser, stage, f"/o/{root}/people")
+    send(browser, "Make an invitation", email="guest@northwind.example", policy="Auditor", reach="self")
+    link = re.search(r"http\S+/join\?secret=\S+", main_text(browser)).group(0)
+    for width, dark in ((1280, False), (360, True)):
+        guest = stage.browser(width, dark)
+        guest.get(link)
+        for text in ("Northwind Cloud", "guest@northwind.example", "Auditor, here only", "Nora"):
+            says(guest, text)
+        fits(guest)
+        shoot(guest, f"join-{width}")
+        if dark:
+            send(guest, "Decline")
+            says(guest, "You declined the invitation to Northwind Cloud")
+            guest.get(link)
+            says(guest, "this invitation was used, withdrawn or is too old")
+        guest.quit()
+    opened(browser, stage, f"/o/{root}/people")
+    assert "guest@northwind.example" not in main_text(browser)
+    browser.quit()
+
+
+def test_whoever_left_is_found_and_erased(stage):
+    browser, root = admin_at(stage)
+    opened(browser, stage, f"/o/{root}/people")
+    send(browser, "Make an invitation", email="short@northwind.example", policy="Member", reach="self")
+    link, name = re.search(r"http\S+/join\?secret=\S+", main_text(browser)).group(0), "Short Stay"
+    guest = stage.browser()
+    guest.get(link)
+    send(guest, "Join", name=name, password="a long and unusual phrase")
+    guest.quit()
+    opened(browser, stage, f"/o/{root}/people")
+    click(browser, browser.find_element(By.CSS_SELECTOR, "main tbody").find_element(By.LINK_TEXT, name))
+    send(browser, "Remove " + name)
+    opened(browser, stage, f"/o/{root}/people")
+    follow(browser, "People without an organisation")
+    says(browser, name)
+    shoot(browser, "unattached-one")
+    send(browser, "Erase")
+    says(browser, f"Erase {name}?")
+    send(browser, "Erase")
+    says(browser, "Everybody belongs to an organisation")
+    browser.quit()
+
+
+def test_another_organisation_is_found_and_marked(stage):
+    browser, root = admin_at(stage)
+    browser.find_element(By.CSS_SELECTOR, ".switcher summary").click()
+    shoot(browser, "switcher-open")
+    browser.find_element(By.ID, "switch-q").send_keys("acme")
+    click(browser, browser.find_element(By.CSS_SELECTOR, ".switcher button"))
+    assert [row.text for row in browser.find_elements(By.CSS_SELECTOR, "main tbody th")] == ["Acme Biotech"], main_text(browser)
+    send(browser, "Make a favourite")
+    assert "★" in main_text(browser)
+    opened(browser, stage, f"/o/{root}/overview")
+    browser.find_element(By.CSS_SELECTOR, ".switcher summary").click()
+    click(browser, browser.find_element(By.CSS_SELECTOR, ".switcher li a"))
+    assert browser.find_element(By.CSS_SELECTOR, ".scope").text == "Acme Biotech"
+    assert re.search(r"★\s*Northwind Cloud", browser.find_element(By.CSS_SELECTOR, "nav.crumbs").text)
+    shoot(browser, "parent-with-a-star")
     browser.quit()
 
 
@@ -705,6 +769,7 @@ def test_pages_of_the_tree_and_its_people_fit(stage):
         paths |= {f"root-{page}": f"/o/{root}/{page}" for page in ("people", "groups", "policies", "tokens", "cloud", "settings", "identity")}
         paths |= {"acme-costs": f"/o/{acme}/costs?month={month_of(stage)}"}
         paths |= {"organisation": "/sign-in/organisation", "organisation-unknown": "/sign-in/organisation?email=x@y.example"}
+        paths |= {"switch": "/switch", "unattached": f"/o/{root}/unattached"}
         paths |= {f"my-{page}": f"/me/{page}" for page in ("tokens", "sessions", "password")}
         for shot, path in paths.items():
             opened(browser, stage, path)

@@ -28,7 +28,7 @@ pub use outside::Outside;
 pub use runs::{health, timers};
 pub use tenancy::{
     audit, bindings, cloud_links, giving, groups, invitations, org_life, orgs, people, policies, realms, restore,
-    who_can,
+    unattached, who_can,
 };
 pub use usage::events;
 pub use world::MachineWorld;
@@ -54,7 +54,7 @@ pub mod rows {
     pub use store::invitations::Invitation;
     pub use store::invoices::Listed;
     pub use store::keys::AccessKey;
-    pub use store::orgs::{Child, Org};
+    pub use store::orgs::{Child, ChildrenAsked, Org};
     pub use store::policies::StoredPolicy;
     pub use store::sessions::Session;
     pub use store::sign_in_trouble::Trouble;

@@ -13,4 +13,5 @@ pub mod people;
 pub mod policies;
 pub mod realms;
 pub mod restore;
+pub mod unattached;
 pub mod who_can;

@@ -3,8 +3,8 @@
 use crate::Exit;
 use crate::config::{Config, ConfigArgs, load};
 use crate::serve::{lock_folder, open_store};
-use app::{MachineWorld, Operator, domains, resets, restore};
-use base::OrgId;
+use app::{MachineWorld, Operator, domains, resets, restore, unattached};
+use base::{OrgId, UserId};
 use clap::{Args, Subcommand};
 use std::sync::Arc;
 use store::Store;
@@ -20,8 +20,29 @@ pub(crate) enum AdminCommand {
     /// Make somebody an admin again who can run an organisation, and remove what keeps them from it. A server on the same
     /// store may run meanwhile.
     RestoreAdmin(ResetLinkArgs),
+    /// List people who belong to no organisation any more.
+    Unattached(UnattachedArgs),
+    /// Erase what names somebody who belongs to no organisation: name, address, identities, invitations. A server on the
+    /// same store may run meanwhile.
+    EraseUser(EraseUserArgs),
     /// Go on with an inbox that was cut: what it lost is lost. The server must not run.
     AcceptInbox(AcceptInboxArgs),
+}
+
+/// Flags of `admin unattached`.
+#[derive(Args)]
+pub(crate) struct UnattachedArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+/// Flags of `admin erase-user`.
+#[derive(Args)]
+pub(crate) struct EraseUserArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Their id, as `admin unattached` says it.
+    user: UserId,
 }
 
 /// Flags of `admin accept-inbox`.
@@ -61,6 +82,8 @@ pub(crate) async fn run(command: AdminCommand) -> Result<(), Exit> {
         AdminCommand::VerifyDomain(args) => verify_domain(&args).await,
         AdminCommand::ResetLink(args) => reset_link(&args).await,
         AdminCommand::RestoreAdmin(args) => restore_admin(&args).await,
+        AdminCommand::Unattached(args) => list_unattached(&args).await,
+        AdminCommand::EraseUser(args) => erase_user(&args).await,
         AdminCommand::AcceptInbox(args) => accept_inbox(&args).await,
     }
 }
@@ -91,6 +114,24 @@ async fn restore_admin(args: &ResetLinkArgs) -> Result<(), Exit> {
     if made.needs_link {
         println!("next    meterhouse admin reset-link {}: they have no password yet", args.address);
     }
+    Ok(())
+}
+
+async fn list_unattached(args: &UnattachedArgs) -> Result<(), Exit> {
+    let (_, store) = known_store(&args.config).await?;
+    let operator = Operator::at(store, Arc::new(MachineWorld::default()));
+    for (realm, user) in unattached::list_by_operator(&operator).await? {
+        let state = if user.state == "deprovisioned" { "shut" } else { &user.state };
+        println!("{} {} ({}) {state} {realm}", user.id, user.email, user.display_name);
+    }
+    Ok(())
+}
+
+async fn erase_user(args: &EraseUserArgs) -> Result<(), Exit> {
+    let (_, store) = known_store(&args.config).await?;
+    let operator = Operator::at(store, Arc::new(MachineWorld::default()));
+    let erased = unattached::erase_by_operator(&operator, args.user).await?;
+    println!("erased  {} ({})", erased.id, erased.email);
     Ok(())
 }
 

@@ -107,3 +107,18 @@ pub async fn settle(tx: &mut Tx, invitation: InvitationId, state: &str) -> Resul
     );
     tx.execute(sql, params![invitation, state]).await
 }
+
+/// Forgets all invitations to an address, settled ones too.
+pub async fn delete_to(tx: &mut Tx, email: &str) -> Result<(), StoreError> {
+    let key = base::text::email_key(email);
+    let sql = scoped!("select invitation_id, email from invitation where realm_id = $1");
+    let read = |row: &Row| Ok((row.parsed::<InvitationId>("invitation_id")?, row.text("email")?));
+    for (invitation, to) in tx.fetch_all(sql, params![], read).await? {
+        // Compared here: an address has many ways to be written.
+        if base::text::email_key(&to) == key {
+            let sql = scoped!("delete from invitation where realm_id = $1 and invitation_id = $2");
+            tx.execute(sql, params![invitation]).await?;
+        }
+    }
+    Ok(())
+}

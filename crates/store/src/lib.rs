@@ -19,6 +19,7 @@ pub mod domains;
 pub mod entries;
 pub mod epoch;
 pub mod factors;
+pub mod favourites;
 pub mod former_mappings;
 pub mod groups;
 pub mod idempotency;

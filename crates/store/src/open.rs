@@ -28,6 +28,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (5, include_str!("../migrations/0005_sign_in.sql")),
     (6, include_str!("../migrations/0006_former_mappings.sql")),
     (7, include_str!("../migrations/0007_former_mappings_whole.sql")),
+    (8, include_str!("../migrations/0008_favourites.sql")),
 ];
 
 /// Migrations after which keys are computed anew: those that bring one, or a new version of Unicode's tables.

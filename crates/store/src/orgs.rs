@@ -226,13 +226,23 @@ pub struct Child {
     pub children: i64,
 }
 
-/// Direct children after `after` (a name key and an id), by name, with their figures.
+/// Which children of a page.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ChildrenAsked<'a> {
+    /// Name and id of the last one of the page before.
+    pub after: (&'a str, &'a str),
+    /// Part of a name, in any case; empty for all.
+    pub search: &'a str,
+    /// At most so many.
+    pub limit: i64,
+}
+
+/// Direct children by name, with their figures.
 pub async fn children_page(
     tx: &mut Tx,
     org: OrgId,
-    after: (&str, &str),
+    asked: ChildrenAsked<'_>,
     now_us: i64,
-    limit: i64,
 ) -> Result<Vec<Child>, StoreError> {
     let sql = scoped!(
         "select o.org_id, o.parent_id, o.kind, o.name, o.address_json, o.currency, o.zone, o.invoice_kind, o.created_us, o.slug,
@@ -258,10 +268,13 @@ pub async fn children_page(
            from org o
           where o.realm_id = $1 and o.parent_id = $2 and o.state <> 'deleted'
             and (o.name_key > $3 or (o.name_key = $3 and o.org_id > $4))
+            and ($7 = '' or replace(o.name_key, $7, '') <> o.name_key)
           order by o.name_key, o.org_id
           limit $6"
     );
-    tx.fetch_all(sql, params![org, after.0, after.1, now_us, limit], |row| {
+    let key = |text: &str| text.trim().to_lowercase();
+    let values = params![org, key(asked.after.0), asked.after.1, now_us, asked.limit, key(asked.search)];
+    tx.fetch_all(sql, values, |row| {
         Ok(Child {
             org: from_row(row)?,
             accounts: row.int("accounts")?,

@@ -117,6 +117,11 @@ pub async fn of_user(tx: &mut Tx, user: UserId, since_us: i64) -> Result<Vec<Tro
     tx.fetch_all(sql, params![user, since_us], from_row).await
 }
 
+/// Forgets the troubles of an account, and from where they came.
+pub async fn delete_of(tx: &mut Tx, user: UserId) -> Result<u64, StoreError> {
+    tx.execute(scoped!("delete from sign_in_trouble where realm_id = $1 and user_id = $2"), params![user]).await
+}
+
 /// Takes what went wrong since the last sign-in: the next one is not told of it again.
 pub async fn answer(tx: &mut Tx, user: UserId, since_us: i64) -> Result<Vec<Trouble>, StoreError> {
     let sql = scoped!(

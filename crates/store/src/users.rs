@@ -370,6 +370,29 @@ pub async fn pseudonymise_before(tx: &mut Tx, before_us: i64) -> Result<u64, Sto
     tx.execute(sql, params![before_us]).await
 }
 
+/// Replaces what names one person by their id, at once. Their account must be shut.
+pub async fn pseudonymise(tx: &mut Tx, user: UserId) -> Result<u64, StoreError> {
+    let sql = scoped!(
+        "update user_account
+            set email = '', email_key = user_id, display_name = 'former user', description = ''
+          where realm_id = $1 and user_id = $2 and state = 'deprovisioned'"
+    );
+    tx.execute(sql, params![user]).await
+}
+
+/// People who belong to no organisation, by address: those whose names are not replaced yet, and who wait nowhere.
+pub async fn unattached(tx: &mut Tx) -> Result<Vec<User>, StoreError> {
+    let sql = scoped!(
+        "select u.user_id, u.home_org_id, u.email, u.display_name, u.password_hash, u.state, u.created_us, u.kind,
+                u.description
+           from user_account u
+          where u.realm_id = $1 and u.kind = 'human' and u.state <> 'pending' and u.email <> ''
+            and not exists (select 1 from membership m where m.realm_id = $1 and m.user_id = u.user_id)
+          order by u.email_key"
+    );
+    tx.fetch_all(sql, params![], from_row).await
+}
+
 /// Whether an account keeps its password where sign-in by a provider is enforced.
 pub async fn is_break_glass(tx: &mut Tx, user: UserId) -> Result<bool, StoreError> {
     let sql = scoped!("select break_glass from user_account where realm_id = $1 and user_id = $2");

@@ -2,13 +2,13 @@
 
 use crate::authority::{App, Cx, Door, actor_of};
 use crate::failure::{Failure, Kind};
-use crate::giving::{check_giving_now, check_reach, give, now_of, rights_of};
+use crate::giving::{check_giving_now, check_reach, give, name_of, now_of, rights_of};
 use crate::people::{check_email, insert, join};
 use crate::secrets::realm_of;
 use crate::sessions::Client;
 use crate::{orgs, passwords, scim, secrets, sign_in};
 use access::{Action, Actions, PolicyRef, Propagate};
-use base::{InvitationId, OrgId, RealmId, UserId};
+use base::{InvitationId, OrgId, RealmId, UserId, Zone};
 use std::sync::Arc;
 use store::bindings::Holder;
 use store::invitations::{self, Invitation};
@@ -79,6 +79,55 @@ async fn pending(app: &Arc<App>, secret: &str) -> Result<(Door, Invitation), Fai
         return Err(gone());
     }
     Ok((door, found))
+}
+
+/// What an invitation offers, to whoever holds its link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// Name of the organisation.
+    pub org: String,
+    /// Its calendar.
+    pub zone: Zone,
+    /// Name of the person who sent it; empty when it was the operator.
+    pub invited_by: String,
+    /// To which address.
+    pub email: String,
+    /// Name of the policy that comes with it.
+    pub role: String,
+    /// What that policy is for; empty for a custom one.
+    pub role_sentence: &'static str,
+    /// How far it reaches.
+    pub propagate: Propagate,
+    /// Until when it can be accepted.
+    pub expires_us: i64,
+}
+
+/// What an invitation offers.
+///
+/// # Errors
+/// [`Kind::Gone`].
+pub async fn offer(app: &Arc<App>, secret: &str) -> Result<Offer, Failure> {
+    let (door, found) = pending(app, secret).await?;
+    let mut tx = door.read().await?;
+    let org = store::orgs::get(&mut tx, found.org).await?;
+    let invited_by = match found.invited_by {
+        UserId(0) => String::new(),
+        user => users::get(&mut tx, user).await?.display_name,
+    };
+    let role_sentence = match found.policy {
+        PolicyRef::Builtin(builtin) => builtin.sentence(),
+        PolicyRef::Custom(_) => "",
+    };
+    Ok(Offer {
+        org: org.name,
+        zone: org.zone,
+        invited_by,
+        email: found.email,
+        role: name_of(&mut tx, found.policy).await?,
+        role_sentence,
+        propagate: found.propagate,
+        expires_us: found.expires_us,
+    })
 }
 
 /// Declines an invitation.

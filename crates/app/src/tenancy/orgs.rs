@@ -8,8 +8,8 @@ use base::text::deceiver;
 use base::{Currency, OrgId, Zone};
 use billing::InvoiceKind;
 use serde::Serialize;
-use std::collections::BTreeMap;
-use store::orgs::{self, Child, Org, OrgSettings};
+use std::collections::{BTreeMap, BTreeSet};
+use store::orgs::{self, Child, ChildrenAsked, Org, OrgSettings};
 use store::{Tx, products};
 
 /// Children of one page at most.
@@ -216,14 +216,14 @@ pub async fn depth(cx: &Cx, org: OrgId) -> Result<usize, Failure> {
     Ok(cx.place(org).await?.path.len())
 }
 
-/// Direct children by name, after the one at `after` (name and id of the last one before).
+/// Direct children by name: one page of those that are asked for.
 ///
 /// # Errors
 /// [`Failure`].
-pub async fn children(cx: &Cx, org: OrgId, after: (&str, &str), limit: i64) -> Result<Vec<Child>, Failure> {
+pub async fn children(cx: &Cx, org: OrgId, asked: ChildrenAsked<'_>) -> Result<Vec<Child>, Failure> {
     let mut tx = cx.read(Action::OrgListChildren, org).await?;
-    let after = (after.0.trim().to_lowercase(), after.1);
-    Ok(orgs::children_page(&mut tx, org, (&after.0, after.1), cx.now_us(), limit.clamp(1, PAGE_MAX)).await?)
+    let asked = ChildrenAsked { limit: asked.limit.clamp(1, PAGE_MAX), ..asked };
+    Ok(orgs::children_page(&mut tx, org, asked, cx.now_us()).await?)
 }
 
 /// Ids and names of `org` and everything below it.
@@ -281,6 +281,61 @@ pub async fn reached(cx: &Cx, action: Action, after: &str, limit: i64) -> Result
     let reach = access::reach(&cx.actor, action, &cx.now());
     let mut tx = cx.own(Action::SelfRead).await?;
     Ok(orgs::reached(&mut tx, &reach, after, limit.clamp(1, 100_000)).await?)
+}
+
+/// The organisations at which the actor may do `action` and that they may read, parents first.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn reached_rows(cx: &Cx, action: Action) -> Result<Vec<Org>, Failure> {
+    let mut tx = cx.own(Action::SelfRead).await?;
+    let mut found = orgs::subtree(&mut tx, cx.realm.root()).await?;
+    for action in BTreeSet::from([action, Action::OrgRead]) {
+        let reach = access::reach(&cx.actor, action, &cx.now());
+        let reached: BTreeSet<OrgId> = orgs::reached(&mut tx, &reach, "", 100_000).await?.into_iter().collect();
+        found.retain(|org| reached.contains(&org.id));
+    }
+    Ok(found)
+}
+
+/// The organisations that the actor marked, as far as they may read them, by name.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn favourites(cx: &Cx) -> Result<Vec<Org>, Failure> {
+    let mut tx = cx.own(Action::SelfRead).await?;
+    let marked = store::favourites::of_user(&mut tx, cx.user()).await?;
+    drop(tx);
+    let mut found = Vec::new();
+    for org in marked {
+        if cx.may(Action::OrgRead, org).await {
+            found.push(get(cx, org).await?);
+        }
+    }
+    Ok(found)
+}
+
+/// Favourites of one person at most.
+const FAVOURITES_MAX: usize = 100;
+
+/// Marks an organisation that the actor may read, or takes the mark away.
+///
+/// # Errors
+/// [`Kind::Conflict`] when there are too many.
+pub async fn set_favourite(cx: &Cx, org: OrgId, on: bool) -> Result<(), Failure> {
+    if on {
+        cx.allow(Action::OrgRead, org).await?;
+    }
+    let mut tx = cx.keep_own().await?;
+    if on {
+        if store::favourites::of_user(&mut tx, cx.user()).await?.len() >= FAVOURITES_MAX {
+            return Err(Failure::conflict("you have 100 favourites, the most there can be"));
+        }
+        store::favourites::insert(&mut tx, cx.user(), org).await?;
+    } else {
+        store::favourites::delete(&mut tx, cx.user(), org).await?;
+    }
+    Ok(tx.commit().await?)
 }
 
 /// A change of an organisation's own settings. What is left out stays.

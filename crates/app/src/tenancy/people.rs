@@ -37,7 +37,7 @@ pub(crate) async fn insert(tx: &mut Tx, user: &User) -> Result<(), Failure> {
 }
 
 fn exists(email: &str) -> Failure {
-    let text = format!("email: {email:?} belongs to somebody in this tree; invite him instead");
+    let text = format!("email: {email:?} belongs to somebody in this tree; invite them instead");
     Failure::conflict(text).coded("user_exists_in_tree")
 }
 
@@ -126,6 +126,11 @@ async fn sees(cx: &Cx, user: UserId) -> Result<(), Failure> {
     let mut tx = cx.look_around().await?;
     let places = memberships::of_user(&mut tx, user).await?;
     drop(tx);
+    // Who belongs nowhere any more is known to those who see the whole tree.
+    let root = cx.realm.root();
+    if places.is_empty() && cx.may(Action::UserRead, root).await && cx.may_below(Action::UserRead, root).await {
+        return Ok(());
+    }
     for membership in places {
         if cx.may(Action::UserRead, membership.org).await {
             return Ok(());
@@ -258,6 +263,56 @@ pub async fn names(cx: &Cx, org: OrgId) -> Result<Vec<(UserId, String)>, Failure
     }
 }
 
+/// The first people and services at `org` and below, by address.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn first(cx: &Cx, org: OrgId, limit: usize) -> Result<Vec<User>, Failure> {
+    seen(cx, org, &PeopleQuestion { limit, ..PeopleQuestion::default() }).await
+}
+
+/// The first people and services of `org` itself, by address.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn first_here(cx: &Cx, org: OrgId, limit: usize) -> Result<Vec<User>, Failure> {
+    let mut tx = cx.read(Action::UserRead, org).await?;
+    Ok(users::at(&mut tx, &[org].into(), &PeopleQuestion { limit, ..PeopleQuestion::default() }).await?)
+}
+
+async fn seen(cx: &Cx, org: OrgId, question: &PeopleQuestion) -> Result<Vec<User>, Failure> {
+    let (grant, span) = cx.span(Action::UserRead, org).await?;
+    let mut tx = cx.read_with(&grant).await?;
+    Ok(match &span {
+        Span::Below => users::below(&mut tx, org, question).await?,
+        Span::Only(orgs) => users::at(&mut tx, orgs, question).await?,
+    })
+}
+
+/// Whom an address or a name means among the people at `org` and below.
+///
+/// # Errors
+/// [`Kind::Invalid`] naming `field` when it fits nobody, or several.
+pub async fn named(cx: &Cx, org: OrgId, field: &str, text: &str) -> Result<UserId, Failure> {
+    let search = text.trim();
+    if search.is_empty() {
+        return Err(Failure::unreadable(field, "is empty; give an address"));
+    }
+    let question = PeopleQuestion { search: search.to_owned(), ..PeopleQuestion::default() };
+    let found = seen(cx, org, &question).await?;
+    let is_meant = |user: &&User| {
+        users::email_key(&user.email) == users::email_key(search)
+            || user.display_name.to_lowercase() == search.to_lowercase()
+    };
+    let meant: Vec<&User> = found.iter().filter(is_meant).collect();
+    match (meant.as_slice(), found.as_slice()) {
+        ([user], _) => Ok(user.id),
+        ([], [user]) => Ok(user.id),
+        ([], []) => Err(Failure::invalid(field, search, "is neither name nor address of anybody here")),
+        _ => Err(Failure::invalid(field, search, "fits several people; give the whole address")),
+    }
+}
+
 /// Services at `org` and below, by name.
 ///
 /// # Errors
@@ -268,15 +323,6 @@ pub async fn services(cx: &Cx, org: OrgId) -> Result<Vec<User>, Failure> {
     let mut found = users::services_below(&mut tx, org).await?;
     found.retain(|service| span.has(service.home_org));
     Ok(found)
-}
-
-/// Ids and names of the members of `org` itself, by address.
-///
-/// # Errors
-/// [`Failure`].
-pub async fn members(cx: &Cx, org: OrgId) -> Result<Vec<(UserId, String)>, Failure> {
-    let mut tx = cx.read(Action::UserRead, org).await?;
-    Ok(memberships::names_at(&mut tx, org).await?)
 }
 
 /// Names of the organisations at and below one, each read once; those elsewhere have none.
@@ -458,6 +504,9 @@ pub(crate) async fn allow_everywhere(cx: &Cx, action: Action, user: UserId) -> R
     let mut tx = cx.look_around().await?;
     let places = memberships::of_user(&mut tx, user).await?;
     drop(tx);
+    if places.is_empty() {
+        return cx.allow(action, cx.realm.root()).await;
+    }
     let mut grant = None;
     for membership in &places {
         let allowed = cx.allow(action, membership.org).await.map_err(|failure| match failure.kind {
@@ -475,7 +524,7 @@ pub(crate) async fn allow_everywhere(cx: &Cx, action: Action, user: UserId) -> R
 /// Who waits is let in or turned away, and nothing else.
 fn check_not_waiting(account: &User) -> Result<(), Failure> {
     if account.state == "pending" {
-        return Err(Failure::conflict("this person waits: let him in or turn him away on the page Sign-in"));
+        return Err(Failure::conflict("this person waits: let them in or turn them away on the page Sign-in"));
     }
     Ok(())
 }
@@ -534,21 +583,26 @@ pub async fn set_membership_suspended(cx: &Cx, org: OrgId, user: UserId, suspend
 /// [`Kind::Conflict`] for the last admin of an organisation.
 pub async fn deprovision(cx: &Cx, user: UserId) -> Result<(), Failure> {
     let mut tx = cx.change_with(&allow_everywhere(cx, Action::UserRemove, user).await?).await?;
-    check_taking_all(cx, &mut tx, user).await?;
-    let home = users::get(&mut tx, user).await?.home_org;
-    for membership in memberships::of_user(&mut tx, user).await? {
-        memberships::delete(&mut tx, user, membership.org).await?;
-        groups::remove_member_at(&mut tx, membership.org, user).await?;
-        store::scim::delete_user(&mut tx, membership.org, user).await?;
-    }
-    for held in bindings::of_user(&mut tx, user).await? {
-        bindings::delete(&mut tx, &held).await?;
-    }
-    shut(&mut tx, user).await?;
-    tx.note(home, "user.deprovision", &user.to_string(), serde_json::json!({})).await?;
-    alert_services(&mut tx, user).await?;
+    deprovision_in(cx, &mut tx, user).await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// The work of [`deprovision`] in a transaction that does more.
+pub(crate) async fn deprovision_in(cx: &Cx, tx: &mut Change, user: UserId) -> Result<(), Failure> {
+    check_taking_all(cx, tx, user).await?;
+    let home = users::get(tx, user).await?.home_org;
+    for membership in memberships::of_user(tx, user).await? {
+        memberships::delete(tx, user, membership.org).await?;
+        groups::remove_member_at(tx, membership.org, user).await?;
+        store::scim::delete_user(tx, membership.org, user).await?;
+    }
+    for held in bindings::of_user(tx, user).await? {
+        bindings::delete(tx, &held).await?;
+    }
+    shut(tx, user).await?;
+    tx.note(home, "user.deprovision", &user.to_string(), serde_json::json!({})).await?;
+    alert_services(tx, user).await
 }
 
 /// Shuts an account for good.

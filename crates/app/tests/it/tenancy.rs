@@ -136,6 +136,10 @@ on_both_engines!(
     t69_every_node_sees_a_revocation,
     nobody_raises_himself,
     refusals_are_written,
+    an_invitation_says_what_it_offers,
+    who_belongs_nowhere_is_found_and_erased,
+    favourites_are_ones_own,
+    somebody_is_named_by_address_or_name,
 );
 
 async fn t01_depth_is_limited(bench: Bench) {
@@ -1099,4 +1103,96 @@ async fn refusals_are_written(bench: Bench) {
     assert_eq!((seen[0].action.as_str(), seen[0].actor.clone()), ("invoice:create", eve.to_string()));
     assert!(seen[0].reason.contains("invoice:create"));
     assert!(audit::verify(&bench.cx).await.unwrap().is_ok());
+}
+
+/// T-T. Whoever opens the link learns where to, from whom, as what and to which address; they may decline.
+async fn an_invitation_says_what_it_offers(bench: Bench) {
+    let policy = PolicyRef::Builtin(Builtin::DepartmentHead);
+    let (invitation, secret) =
+        invitations::invite(&bench.cx, bench.red, "new@example.com", policy, Propagate::Subtree).await.unwrap();
+    let offer = invitations::offer(&bench.app, &secret).await.unwrap();
+    let shown = (&*offer.org, &*offer.invited_by, &*offer.email, &*offer.role, offer.propagate);
+    assert_eq!(shown, ("Red", "Admin", "new@example.com", "Department Head", Propagate::Subtree));
+    assert_eq!(offer.expires_us, invitation.expires_us);
+    invitations::decline(&bench.app, &secret).await.unwrap();
+    for gone in [
+        invitations::offer(&bench.app, &secret).await.map(drop),
+        invitations::decline(&bench.app, &secret).await,
+        invitations::accept(&bench.app, &secret, joiner("New", PASSWORD)).await.map(drop),
+        invitations::offer(&bench.app, "nonsense").await.map(drop),
+    ] {
+        assert_eq!(gone.unwrap_err().kind, Kind::Gone);
+    }
+}
+
+/// T-O. Who was taken out of their only organisation can be found, added again, let in by a link, and erased: by those who
+/// see the whole tree, and by nobody else.
+async fn who_belongs_nowhere_is_found_and_erased(bench: Bench) {
+    let (_, ann) = bench.person(bench.red, "ann", Builtin::Member).await;
+    let (_, bob) = bench.person(bench.red, "bob", Builtin::Member).await;
+    let (below, _) = bench.person(bench.customer, "boss", Builtin::OrganizationAdmin).await;
+    let names = async |cx: &Cx| -> Vec<String> {
+        app::unattached::list(cx).await.unwrap().into_iter().map(|user| user.display_name).collect()
+    };
+    assert!(names(&bench.cx).await.is_empty());
+    for user in [ann, bob] {
+        people::remove(&bench.admin().await, bench.red, user).await.unwrap();
+    }
+    let admin = bench.admin().await;
+    assert_eq!(names(&admin).await, ["ann", "bob"]);
+    // An admin below, and one of the highest organisation alone, see nobody, and can do nothing with them.
+    let (here, _) = bench.person(bench.root(), "here", Builtin::Member).await;
+    bench.bind(bench.root(), Holder::User(here.user()), PolicyRef::ADMIN, Propagate::Here).await.unwrap();
+    let here = bench.as_user(here.user()).await;
+    for cx in [&below, &here] {
+        assert!(app::unattached::list(cx).await.is_err());
+        assert_eq!(app::unattached::erase(cx, bob).await.unwrap_err().kind, Kind::NotFound);
+        assert_eq!(people::add_member(cx, bench.root(), bob, MEMBER).await.unwrap_err().kind, Kind::NotFound);
+    }
+    people::add_member(&admin, bench.blue, ann, MEMBER).await.unwrap();
+    assert!(app::resets::begin(&admin, bob).await.is_ok(), "a way back in");
+    assert_eq!(names(&admin).await, ["bob"]);
+    app::unattached::erase(&admin, bob).await.unwrap();
+    assert!(names(&admin).await.is_empty());
+    let mut tx = bench.store().await.read(&decide_job(bench.cx.realm, bench.root())).await.unwrap();
+    let erased = store::users::get(&mut tx, bob).await.unwrap();
+    assert_eq!((&*erased.email, &*erased.display_name, &*erased.state), ("", "former user", "deprovisioned"));
+    assert!(store::users::by_email(&mut tx, "bob@example.com").await.unwrap().is_none(), "the address is free");
+    drop(tx);
+    assert!(sign_in(&bench.app, "bob@example.com", PASSWORD).await.is_err());
+    assert_eq!(app::unattached::erase(&admin, bob).await.unwrap_err().kind, Kind::Conflict);
+    // Erasing somebody who still belongs somewhere takes them out as shutting does; the last admin stays.
+    assert_eq!(said(app::unattached::erase(&admin, below.user()).await), last_admin());
+    app::unattached::erase(&admin, ann).await.unwrap();
+    assert!(sign_in(&bench.app, "ann@example.com", PASSWORD).await.is_err());
+}
+
+/// T-K. Marks are one's own, and lead only to what one may see.
+async fn favourites_are_ones_own(bench: Bench) {
+    let (head, _) = bench.person(bench.red, "head", Builtin::DepartmentHead).await;
+    let names = async |cx: &Cx| -> Vec<String> {
+        app::orgs::favourites(cx).await.unwrap().into_iter().map(|org| org.name).collect()
+    };
+    app::orgs::set_favourite(&head, bench.red, true).await.unwrap();
+    app::orgs::set_favourite(&head, bench.red, true).await.unwrap();
+    assert_eq!(app::orgs::set_favourite(&head, bench.blue, true).await.unwrap_err().kind, Kind::NotFound);
+    assert_eq!((names(&head).await, names(&bench.cx).await), (vec!["Red".to_owned()], vec![]));
+    people::remove(&bench.cx, bench.red, head.user()).await.unwrap();
+    assert!(names(&bench.as_user(head.user()).await).await.is_empty(), "the mark stays, the right is gone");
+    app::orgs::set_favourite(&head, bench.red, false).await.unwrap();
+}
+
+/// T-W. A field takes an address or a name, and says when that is nobody or not clear.
+async fn somebody_is_named_by_address_or_name(bench: Bench) {
+    let (_, ann) = bench.person(bench.red, "ann", Builtin::Member).await;
+    let (_, anna) = bench.person(bench.red, "anna", Builtin::Member).await;
+    bench.person(bench.blue, "elsewhere", Builtin::Member).await;
+    let named = async |text: &str| people::named(&bench.cx, bench.red, "user", text).await;
+    for (text, user) in [(" ANN@example.com", ann), ("Ann", ann), ("anna@", anna)] {
+        assert_eq!(named(text).await.unwrap(), user, "{text}");
+    }
+    for text in ["an", "", "elsewhere", "elsewhere@example.com"] {
+        let refused = named(text).await.unwrap_err();
+        assert_eq!((refused.kind, refused.field.as_str()), (Kind::Invalid, "user"), "{text}");
+    }
 }

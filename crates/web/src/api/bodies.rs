@@ -82,6 +82,25 @@ pub(super) struct NewInvitation {
     pub(super) propagate: Option<String>,
 }
 
+/// The secret of an invitation's link.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HeldInvitation {
+    pub(super) secret: String,
+}
+
+/// Somebody who accepts an invitation.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Acceptance {
+    pub(super) secret: String,
+    /// The password of the account, or a new one.
+    pub(super) password: String,
+    /// Name as shown, of somebody new.
+    #[serde(default)]
+    pub(super) name: String,
+}
+
 /// A virtual S3 access key.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

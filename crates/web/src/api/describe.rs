@@ -10,7 +10,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Required};
 
 /// Operations that do their work each time, whatever key is sent.
-const WITHOUT_KEY: [&str; 2] = ["create_token", "export_audit"];
+const WITHOUT_KEY: [&str; 5] =
+    ["create_token", "export_audit", "show_invitation", "accept_invitation", "decline_invitation"];
 
 /// Gives this description.
 #[utoipa::path(

@@ -9,6 +9,7 @@ mod describe;
 mod figures;
 mod idempotent;
 mod identity;
+mod invitations;
 mod me;
 mod models;
 mod money;
@@ -127,6 +128,8 @@ routes! {
     PUT "/v1/orgs/{org}/users/{user}" tenancy::set_membership,
     PUT "/v1/users/{user}" tenancy::set_account,
     DELETE "/v1/users/{user}" tenancy::shut_account,
+    POST "/v1/users/{user}/erase" people::erase_user,
+    GET "/v1/unattached-users" people::list_unattached,
     GET "/v1/orgs/{org}/givable-policies" tenancy::list_givable,
     POST "/v1/orgs/{org}/bindings" tenancy::bind,
     DELETE "/v1/orgs/{org}/bindings/{binding}" tenancy::unbind,
@@ -162,6 +165,9 @@ routes! {
     POST "/v1/users/{user}/reset-link" tenancy::make_reset_link,
     GET "/v1/orgs/{org}/invitations" people::list_invitations,
     DELETE "/v1/orgs/{org}/invitations/{invitation}" people::cancel_invitation,
+    POST "/v1/invitations/show" invitations::show_invitation,
+    POST "/v1/invitations/accept" invitations::accept_invitation,
+    POST "/v1/invitations/decline" invitations::decline_invitation,
     GET "/v1/orgs/{org}/policies/{policy}" tenancy::get_policy,
     GET "/v1/policies" tenancy::list_built_in,
     GET "/v1/me/reach" tenancy::list_reach,

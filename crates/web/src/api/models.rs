@@ -274,6 +274,42 @@ impl From<rows::Invitation> for Invitation {
     }
 }
 
+/// What an invitation offers.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Offer {
+    /// Name of the organisation.
+    pub(super) org: String,
+    /// Name of the person who invited; empty when it was the operator.
+    pub(super) invited_by: String,
+    /// The address that was invited.
+    pub(super) email: String,
+    /// Name of the policy that comes with it.
+    pub(super) role: String,
+    /// `self` or `subtree`.
+    pub(super) propagate: String,
+    pub(super) expires_at: String,
+}
+
+impl From<app::invitations::Offer> for Offer {
+    fn from(offer: app::invitations::Offer) -> Self {
+        Self {
+            org: offer.org,
+            invited_by: offer.invited_by,
+            email: offer.email,
+            role: offer.role,
+            propagate: offer.propagate.code().to_owned(),
+            expires_at: format_instant(offer.expires_us),
+        }
+    }
+}
+
+/// Who joined, and where.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Joined {
+    pub(super) realm: String,
+    pub(super) user: String,
+}
+
 /// A virtual S3 access key.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Key {

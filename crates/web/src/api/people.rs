@@ -7,7 +7,7 @@ use super::request::{Answer, Asked, ListAsked, Refused, cut, id, page, page_limi
 use crate::auth::Caller;
 use access::Propagate;
 use app::rows::PeopleQuestion;
-use app::{giving, invitations, keys, people};
+use app::{giving, invitations, keys, people, unattached};
 use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
@@ -146,4 +146,22 @@ pub(super) async fn create_key(Path(org): Path<String>, change: Change) -> Resul
 pub(super) async fn revoke_key(Path(key_id): Path<String>, change: Change) -> Result<Response, Refused> {
     let work = async { Ok(keys::revoke(change.cx(), &key_id).await?) };
     change.once(StatusCode::NO_CONTENT, work).await
+}
+
+/// Lists people who belong to no organisation any more, by address.
+#[utoipa::path(get, path = "/v1/unattached-users", params(ListAsked), responses((status = 200, body = List<User>)))]
+pub(super) async fn list_unattached(Caller(me): Caller, Asked(asked): Asked<ListAsked>) -> Answer<List<User>> {
+    let rows = unattached::list(&me.cx).await?.into_iter().map(alone).collect();
+    Ok(Json(page(rows, &asked, |user| user.id.clone())?))
+}
+
+/// Shuts an account for good, and replaces what names the person at once.
+#[utoipa::path(post, path = "/v1/users/{user}/erase", responses((status = 204)))]
+pub(super) async fn erase_user(Path(user): Path<String>, change: Change) -> Result<Response, Refused> {
+    let user: UserId = id(&user, "user")?;
+    change.once(StatusCode::NO_CONTENT, async { Ok(unattached::erase(change.cx(), user).await?) }).await
+}
+
+fn alone(user: app::rows::User) -> User {
+    people::Person { user, memberships: Vec::new(), given: Vec::new() }.into()
 }

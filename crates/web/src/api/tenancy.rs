@@ -64,6 +64,8 @@ fn costs_of(words: &[String]) -> Result<Costs, Refused> {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ChildrenAsked {
+    /// Part of a name, in any case.
+    q: Option<String>,
     /// At most so many; 50 if left out.
     limit: Option<usize>,
     /// `next_cursor` of the page before.
@@ -80,7 +82,9 @@ pub(super) async fn list_children(
     let limit = page_limit(asked.limit);
     let cursor = asked.cursor.unwrap_or_default();
     let (after_id, after_name) = cursor.split_once(' ').unwrap_or(("", ""));
-    let rows = orgs::children(&me.cx, org_id(&org)?, (after_name, after_id), limit as i64 + 1).await?;
+    let search = asked.q.unwrap_or_default();
+    let page = app::rows::ChildrenAsked { after: (after_name, after_id), search: &search, limit: limit as i64 + 1 };
+    let rows = orgs::children(&me.cx, org_id(&org)?, page).await?;
     let List { data, next_cursor, has_more } = cut(rows, limit, |row| format!("{} {}", row.org.id, row.org.name));
     Ok(Json(json!({ "data": shown(data)?, "next_cursor": next_cursor, "has_more": has_more })))
 }

@@ -15,7 +15,7 @@ const fn token(name: &'static str, light: &'static str, dark: &'static str) -> T
     Token { name, light, dark }
 }
 
-const TOKENS: [Token; 29] = [
+const TOKENS: [Token; 30] = [
     token("ground", "#f7f8fa", "#0f1217"),
     token("surface", "#ffffff", "#161a21"),
     token("sunken", "#f0f2f6", "#1d222b"),
@@ -49,6 +49,8 @@ const TOKENS: [Token; 29] = [
     token("s5", "#6b7280", "#8a93a3"),
     // The ring around what has the keyboard.
     token("focus", "#3451c6", "#9db2ff"),
+    // The star beside a parent: an ornament with an outline, which no reader depends on.
+    token("star", "#ffc800", "#ffd84d"),
 ];
 
 /// Grounds that any plain text may lie on.

@@ -7,6 +7,7 @@ use super::frame::{
     Answer, Choice, Empty, Menu, NavItem, Page, Says, TREE_TABS, choices, may, mendable, org_of, show_with, tabs,
     user_names,
 };
+use super::person_field::{Suggestion, person, suggestions};
 use crate::Web;
 use crate::auth::Visitor;
 use crate::problem::PageFailure;
@@ -40,7 +41,8 @@ struct AuditPage {
     chain_broken: bool,
     base: String,
     query: Fields,
-    actors: Vec<Choice>,
+    suggestions: Vec<Suggestion>,
+    zone: String,
     outcomes: Vec<Choice>,
     is_filtered: bool,
     rows: Vec<Entry>,
@@ -52,20 +54,21 @@ struct AuditPage {
     empty: Empty,
 }
 
+/// Those who act without being a person.
+const OTHERS: [&str; 2] = ["system", "operator"];
+
 /// The filter of an address.
-fn filter(org: &Org, query: &Fields) -> Result<AuditFilter, Failure> {
+async fn filter(visitor: &Visitor, org: &Org, query: &Fields) -> Result<AuditFilter, Failure> {
     let since_us = match query.get("since") {
         "" => 0,
         text => day("since", text, &org.zone)?.start_us,
     };
     let text = |name: &str| query.get(name).trim().to_owned();
-    Ok(AuditFilter {
-        action: text("action"),
-        actor: text("actor"),
-        target: text("target"),
-        outcome: text("outcome"),
-        since_us,
-    })
+    let actor = match text("actor") {
+        named if named.is_empty() || OTHERS.contains(&named.as_str()) => named,
+        named => person(visitor, org.id, "actor", &named).await?.to_string(),
+    };
+    Ok(AuditFilter { action: text("action"), actor, target: text("target"), outcome: text("outcome"), since_us })
 }
 
 const FILTERS: [&str; 5] = ["action", "actor", "target", "outcome", "since"];
@@ -80,7 +83,7 @@ async fn list(visitor: Visitor, Path(org): Path<String>, Query(query): Query<Fie
     let org = org_of(&visitor, &org).await?;
     let cx = &visitor.0.cx;
     let before: i64 = query.get("before").parse().unwrap_or_default();
-    let (status, says, wanted) = match filter(&org, &query) {
+    let (status, says, wanted) = match filter(&visitor, &org, &query).await {
         Ok(wanted) => (StatusCode::OK, Says::default(), wanted),
         Err(failure) => {
             let (status, says) = mendable(failure)?;
@@ -91,10 +94,6 @@ async fn list(visitor: Visitor, Path(org): Path<String>, Query(query): Query<Fie
     let more = events.len() > PAGE;
     events.truncate(PAGE);
     let users = user_names(&visitor, org.id).await;
-    let mut actors =
-        vec![Choice::new("", "anybody", query.get("actor")), Choice::new("system", "system", query.get("actor"))];
-    actors.extend(users.iter().map(|(id, name)| Choice::new(id, name, query.get("actor"))));
-    actors[2..].sort_by_key(|choice| choice.label.to_lowercase());
     let mut namer = Namer::new(org.id, users, orgs::names(cx, org.id).await?);
     let mut rows = Vec::new();
     for event in &events {
@@ -112,7 +111,8 @@ async fn list(visitor: Visitor, Path(org): Path<String>, Query(query): Query<Fie
         says,
         chain,
         chain_broken,
-        actors,
+        suggestions: suggestions(&visitor, org.id).await,
+        zone: org.zone.name().to_owned(),
         outcomes: choices(&OUTCOMES, query.get("outcome")),
         is_filtered: !filters.is_empty(),
         rows,
@@ -153,7 +153,7 @@ async fn export(
     if !["csv", "jsonl"].contains(&form.as_str()) {
         return Err(PageFailure(Failure::not_found("file")));
     }
-    let mut events = audit::export(&visitor.0.cx, org.id, &filter(&org, &query)?).await?;
+    let mut events = audit::export(&visitor.0.cx, org.id, &filter(&visitor, &org, &query).await?).await?;
     for event in &mut events {
         event.path = shown_path(&event.path, org.id).to_owned();
     }

@@ -1,9 +1,12 @@
 //! The name space: which virtual bucket or folder is where, for whom.
 
+use super::fields::Fields;
 use super::frame::{
     Answer, Choice, Empty, Menu, NavItem, Page, STORAGE_TABS, Says, choices, go, mendable, name_of, org_of, parse,
     show_with, tabs, user_names,
 };
+use super::listing::Listing;
+use super::person_field::{Suggestion, person, suggestions};
 use super::sources::linkable;
 use crate::Web;
 use crate::auth::Visitor;
@@ -13,10 +16,10 @@ use app::rows::{Account, Org};
 use app::{Failure, orgs};
 use askama::Template;
 use axum::Router;
-use axum::extract::{Form, Path};
+use axum::extract::{Form, Path, Query};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use base::{AccountId, MappingId, OrgId, UserId, Zone};
+use base::{AccountId, MappingId, OrgId, Zone};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -57,10 +60,11 @@ struct BucketsPage {
     tabs: Vec<NavItem>,
     says: Says,
     rows: Vec<MappingRow>,
+    listing: Listing,
     former: Vec<FormerRow>,
     empty: Empty,
     map_href: String,
-    users: Vec<Choice>,
+    suggestions: Vec<Suggestion>,
     /// Empty until an account is linked; then there is no form.
     accounts: Vec<Choice>,
     access: Vec<Choice>,
@@ -83,10 +87,10 @@ struct MappingForm {
     overlap: String,
 }
 
-async fn list(visitor: Visitor, Path(org): Path<String>) -> Answer {
+async fn list(visitor: Visitor, Path(org): Path<String>, Query(query): Query<Fields>) -> Answer {
     let org = org_of(&visitor, &org).await?;
     let said = (StatusCode::OK, Says::default(), false);
-    buckets_page(&visitor, &org, said, MappingForm::default()).await
+    buckets_page(&visitor, &org, said, MappingForm::default(), &query).await
 }
 
 async fn buckets_page(
@@ -94,6 +98,7 @@ async fn buckets_page(
     org: &Org,
     (status, says, asks_overlap): (StatusCode, Says, bool),
     entry: MappingForm,
+    query: &Fields,
 ) -> Answer {
     let cx = &visitor.0.cx;
     let found = buckets::list(cx, org.id).await?;
@@ -102,16 +107,20 @@ async fn buckets_page(
     let accounts = linkable(cx, org.id).await?;
     let users = user_names(visitor, org.id).await;
     let names = orgs::names(cx, org.id).await?;
-    let rows = found.iter().map(|mapping| mapping_row(mapping, &users, &names, &accounts)).collect();
+    let mut rows: Vec<MappingRow> =
+        found.iter().map(|mapping| mapping_row(mapping, &users, &names, &accounts)).collect();
+    let text = |row: &MappingRow| format!("{} {} {} {} {}", row.seen, row.who, row.org, row.account, row.real);
+    let listing = Listing::cut(&mut rows, query, &format!("/o/{}/buckets", org.id), text);
     let page = BucketsPage {
         page: Page::at(visitor, org, Menu::Sources, "Buckets").await,
         tabs: tabs(cx, org.id, STORAGE_TABS, "buckets").await,
         says,
         rows,
+        listing,
         former: former.iter().map(|row| former_row(row, &names, zone)).collect(),
         empty: empty(org, accounts.is_empty()),
         map_href: format!("/o/{}/buckets", org.id),
-        users: user_choices(org, &users, &entry.user),
+        suggestions: suggestions(visitor, org.id).await,
         accounts: accounts
             .iter()
             .map(|account| Choice::new(account.id.to_string(), &account.name, &entry.account))
@@ -129,13 +138,6 @@ fn empty(org: &Org, no_account: bool) -> Empty {
         return Empty::nothing_yet(text, format!("/o/{}/sources", org.id), "Link an S3 account");
     }
     Empty::nothing_yet("No bucket is mapped. The form below shows the first one to its users.", "", "")
-}
-
-fn user_choices(org: &Org, users: &BTreeMap<String, String>, chosen: &str) -> Vec<Choice> {
-    let mut people: Vec<Choice> = users.iter().map(|(id, name)| Choice::new(id, name, chosen)).collect();
-    people.sort_by(|a, b| a.label.cmp(&b.label));
-    people.insert(0, Choice::new("", format!("everybody at {} and below", org.name), chosen));
-    people
 }
 
 fn mapping_row(
@@ -184,14 +186,17 @@ async fn map(visitor: Visitor, Path(org): Path<String>, Form(form): Form<Mapping
         Err(failure) => {
             let asks_overlap = failure.code == Some("mapping_overlap");
             let (status, says) = mendable(failure)?;
-            buckets_page(&visitor, &org, (status, says, asks_overlap), form).await
+            buckets_page(&visitor, &org, (status, says, asks_overlap), form, &Fields::default()).await
         }
     }
 }
 
 async fn add(visitor: &Visitor, org: OrgId, form: &MappingForm) -> Result<Shown, Failure> {
     let new = NewMapping {
-        user: user(&form.user)?,
+        user: match form.user.trim() {
+            "" => None,
+            named => Some(person(visitor, org, "user", named).await?),
+        },
         virtual_bucket: form.bucket.trim().to_owned(),
         folder: form.folder.clone(),
         account: account(&form.account)?,
@@ -201,13 +206,6 @@ async fn add(visitor: &Visitor, org: OrgId, form: &MappingForm) -> Result<Shown,
         overlap: !form.overlap.is_empty(),
     };
     buckets::map(&visitor.0.cx, org, new).await
-}
-
-fn user(text: &str) -> Result<Option<UserId>, Failure> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    text.parse::<UserId>().map(Some).map_err(|_| Failure::invalid("user", text, "is not a person of this list"))
 }
 
 fn account(text: &str) -> Result<AccountId, Failure> {

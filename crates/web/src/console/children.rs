@@ -7,7 +7,7 @@ use crate::auth::Visitor;
 use access::Action;
 use access::tree::OrgState;
 use app::orgs;
-use app::rows::{Child, Org};
+use app::rows::{Child, ChildrenAsked, Org};
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, Query};
@@ -55,6 +55,10 @@ struct ChildrenPage {
     /// Where a child is made; empty when the visitor may not.
     create_href: String,
     own_href: String,
+    first_href: String,
+    search: String,
+    /// Whether there is so much, or so little left, that a search field helps.
+    searchable: bool,
     empty: Empty,
 }
 
@@ -64,12 +68,15 @@ struct ChildrenPage {
 struct After {
     name: String,
     id: String,
+    /// Part of a name.
+    q: String,
 }
 
 async fn list(visitor: Visitor, Path(org): Path<String>, Query(after): Query<After>) -> Answer {
     let org = org_of(&visitor, &org).await?;
     let cx = &visitor.0.cx;
-    let mut found = orgs::children(cx, org.id, (&after.name, &after.id), PAGE as i64 + 1).await?;
+    let asked = ChildrenAsked { after: (&after.name, &after.id), search: &after.q, limit: PAGE as i64 + 1 };
+    let mut found = orgs::children(cx, org.id, asked).await?;
     let more = found.len() > PAGE;
     found.truncate(PAGE);
     let may_act = (may(cx, Action::OrgSuspend, org.id).await, cx.may_below(Action::OrgRead, org.id).await);
@@ -79,7 +86,7 @@ async fn list(visitor: Visitor, Path(org): Path<String>, Query(after): Query<Aft
         let looks_in = may_act.1 || may(cx, Action::OrgRead, child.org.id).await;
         rows.push(row(child, level, (may_act.0, looks_in)));
     }
-    let next = found.last().filter(|_| more).map(|child| next_href(&org, &child.org));
+    let next = found.last().filter(|_| more).map(|child| next_href(&org, &child.org, &after.q));
     let parent = orgs::visible_parent(cx, &org).await?;
     let creates = may(cx, Action::OrgCreateChild, org.id).await;
     let create_href = if creates { format!("/o/{}/children/new", org.id) } else { String::new() };
@@ -90,15 +97,18 @@ async fn list(visitor: Visitor, Path(org): Path<String>, Query(after): Query<Aft
         rows,
         next_href: next.unwrap_or_default(),
         is_later: !after.id.is_empty(),
+        first_href: format!("/o/{}/children?q={}", org.id, query_value(&after.q)),
         own_href: format!("/o/{}/children", org.id),
+        searchable: more || !after.id.is_empty() || !after.q.is_empty(),
+        search: after.q,
         empty: Empty::nothing_yet("No organisation is below this one.", create_href.clone(), "Create one"),
         create_href,
     };
     show(&page)
 }
 
-fn next_href(org: &Org, last: &Org) -> String {
-    format!("/o/{}/children?name={}&id={}", org.id, query_value(&last.name), last.id)
+fn next_href(org: &Org, last: &Org, search: &str) -> String {
+    format!("/o/{}/children?name={}&id={}&q={}", org.id, query_value(&last.name), last.id, query_value(search))
 }
 
 fn row(child: &Child, level: usize, (suspends, looks_in): (bool, bool)) -> ChildRow {

@@ -5,6 +5,8 @@ use super::frame::{
     Answer, Choice, Empty, Menu, NavItem, Page, STORAGE_TABS, Says, choices, go, may, mendable, org_names, org_of,
     parse, show_with, tabs,
 };
+use super::listing::Listing;
+use super::org_field::{self, OrgSuggestion};
 use crate::Web;
 use crate::auth::Visitor;
 use access::Action;
@@ -13,7 +15,7 @@ use app::rows::{CloudLink, Org};
 use app::{Failure, orgs};
 use askama::Template;
 use axum::Router;
-use axum::extract::{Form, Path};
+use axum::extract::{Form, Path, Query};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use base::{CloudLinkId, OrgId, Period, Zone};
@@ -35,9 +37,6 @@ const PROVIDERS: [(&str, &str); 6] = [
     ("other", "another one"),
 ];
 
-/// Organisations that an account can be handed over to in the select.
-const OFFERED_MAX: usize = 300;
-
 struct LinkRow {
     name: String,
     provider: String,
@@ -58,46 +57,52 @@ struct CloudPage {
     tabs: Vec<NavItem>,
     says: Says,
     rows: Vec<LinkRow>,
+    listing: Listing,
     empty: Empty,
     /// Whether the visitor may connect here.
     writes: bool,
     base: String,
     providers: Vec<Choice>,
-    targets: Vec<Choice>,
+    targets: Vec<OrgSuggestion>,
     next_month: String,
     zone: String,
     entry: Fields,
 }
 
-async fn list(visitor: Visitor, Path(org): Path<String>) -> Answer {
+async fn list(visitor: Visitor, Path(org): Path<String>, Query(query): Query<Fields>) -> Answer {
     let org = org_of(&visitor, &org).await?;
-    list_page(&visitor, &org, StatusCode::OK, Says::default(), Fields::default()).await
+    list_page(&visitor, &org, StatusCode::OK, Says::default(), query).await
 }
 
 async fn list_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Says, entry: Fields) -> Answer {
     let cx = &visitor.0.cx;
-    let found = cloud_links::list(cx, org.id).await?;
+    let mut found = cloud_links::list(cx, org.id).await?;
     let tree = orgs::subtree(cx, org.id).await?;
     let names = org_names(&tree);
     let base = format!("/o/{}/cloud", org.id);
+    let text = |link: &CloudLink| {
+        let org = names.get(&link.org).map(String::as_str).unwrap_or_default();
+        format!("{} {} {} {org}", link.name, link.provider, link.external_account)
+    };
+    let listing = Listing::cut(&mut found, &entry, &base, text);
     let writes = may(cx, Action::SourceWrite, org.id).await;
     let mut rows = Vec::new();
     for link in &found {
         let acts = writes || may(cx, Action::SourceWrite, link.org).await;
         rows.push(row(link, &names, (cx.now_us(), &org.zone), if acts { &base } else { "" }));
     }
-    let targets = tree.iter().take(OFFERED_MAX).map(|org| Choice::new(org.id.to_string(), &org.name, entry.get("to")));
     let next_us = Period::month_of(cx.now_us(), &org.zone)?.end_us;
     let page = CloudPage {
         page: Page::at(visitor, org, Menu::Sources, "Cloud connections").await,
         tabs: tabs(cx, org.id, STORAGE_TABS, "cloud").await,
         says,
         rows,
+        listing,
         empty: Empty::nothing_yet("No cloud account belongs here or below.", "", ""),
         writes,
         base,
         providers: choices(&PROVIDERS, entry.get("provider")),
-        targets: targets.collect(),
+        targets: org_field::suggestions(&tree),
         next_month: Period::month_of(next_us, &org.zone)?.month_name(&org.zone),
         zone: org.zone.name().to_owned(),
         entry,
@@ -159,9 +164,12 @@ async fn hand_over(visitor: Visitor, Path((org, link)): Path<(String, String)>, 
     visitor.check_csrf(fields.get("csrf"))?;
     let org = org_of(&visitor, &org).await?;
     let link: CloudLinkId = parse(&link, "cloud connection")?;
-    let to: OrgId = parse(fields.get("to"), "organisation")?;
     let month = Some(fields.get("month").trim()).filter(|month| !month.is_empty());
-    let result = cloud_links::hand_over(&visitor.0.cx, link, to, month).await.map(|_| ());
+    let cx = &visitor.0.cx;
+    let result = match org_field::org(&orgs::subtree(cx, org.id).await?, "to", fields.get("to")) {
+        Ok(to) => cloud_links::hand_over(cx, link, to, month).await.map(|_| ()),
+        Err(failure) => Err(failure),
+    };
     after(&visitor, &org, result, Fields::default()).await
 }
 

@@ -28,14 +28,53 @@ pub(super) struct NavItem {
     pub(super) current: bool,
 }
 
+/// An organisation that the header leads to.
+pub(super) struct Place {
+    pub(super) name: String,
+    pub(super) href: String,
+    /// Whether it is the parent of the page's organisation: it has a star.
+    pub(super) is_parent: bool,
+}
+
+impl Place {
+    pub(super) fn of(org: &Org) -> Self {
+        Self { name: org.name.clone(), href: format!("/o/{}/overview", org.id), is_parent: false }
+    }
+}
+
+/// Organisations that the switcher in the header offers; the rest is found by its search.
+const SWITCH_MAX: usize = 8;
+
+/// The ways to other organisations: the visitor's favourites, and those where they were given something.
+#[derive(Default)]
+pub(super) struct Switch {
+    pub(super) favourites: Vec<Place>,
+    pub(super) mine: Vec<Place>,
+}
+
+impl Switch {
+    async fn of(cx: &Cx, current: Option<OrgId>) -> Self {
+        let favourites = orgs::favourites(cx).await.unwrap_or_default();
+        let mine = orgs::mine(cx).await.unwrap_or_default().into_iter().map(|mine| mine.org);
+        let is_other = |org: &Org| Some(org.id) != current;
+        let mine: Vec<Org> =
+            mine.filter(|org| is_other(org) && !favourites.iter().any(|known| known.id == org.id)).collect();
+        Self {
+            favourites: favourites.iter().filter(|org| is_other(org)).take(SWITCH_MAX).map(Place::of).collect(),
+            mine: mine.iter().take(SWITCH_MAX).map(Place::of).collect(),
+        }
+    }
+}
+
 /// What `base.html` reads.
 pub(super) struct Page {
     pub(super) title: String,
     pub(super) user_name: String,
     pub(super) org_name: String,
     pub(super) org_id: String,
-    /// The organisations above it that the visitor may see, root first: name and address.
-    pub(super) above: Vec<(String, String)>,
+    /// The organisations above it that the visitor may see, root first.
+    pub(super) above: Vec<Place>,
+    pub(super) switch: Switch,
     pub(super) nav: Vec<NavItem>,
     pub(super) csrf: String,
 }
@@ -49,7 +88,11 @@ impl Page {
             user_name: visitor.0.user.display_name.clone(),
             org_name: org.name.clone(),
             org_id: org.id.to_string(),
-            above: above.into_iter().map(|org| (org.name, format!("/o/{}/overview", org.id))).collect(),
+            above: above
+                .iter()
+                .map(|above| Place { is_parent: Some(above.id) == org.parent, ..Place::of(above) })
+                .collect(),
+            switch: Switch::of(&visitor.0.cx, Some(org.id)).await,
             nav: nav(visitor, Some(org), current).await,
             csrf: visitor.0.csrf.clone(),
         }
@@ -66,6 +109,7 @@ impl Page {
             org_name: String::new(),
             org_id: String::new(),
             above: Vec::new(),
+            switch: Switch::of(&visitor.0.cx, None).await,
             nav: nav(visitor, None, Menu::Me).await,
             csrf: visitor.0.csrf.clone(),
         })
@@ -79,6 +123,7 @@ impl Page {
             org_name: String::new(),
             org_id: String::new(),
             above: Vec::new(),
+            switch: Switch::default(),
             nav: Vec::new(),
             csrf: String::new(),
         }

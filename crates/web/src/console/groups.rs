@@ -4,8 +4,10 @@ use super::fields::Fields;
 use super::frame::{
     Answer, Choice, Empty, Menu, NavItem, PEOPLE_TABS, Page, Says, go, may, mendable, org_of, parse, show_with, tabs,
 };
+use super::listing::Listing;
 use super::people::{givable, given_words, policy_choices, reaches};
 use super::person::give;
+use super::person_field::{Suggestion, person, suggestions_here};
 use crate::Web;
 use crate::auth::Visitor;
 use crate::problem::PageFailure;
@@ -13,10 +15,10 @@ use access::Action;
 use app::giving::Givable;
 use app::groups::{self, GroupDetail};
 use app::rows::{Holder, Org};
-use app::{Cx, Failure, bindings, people};
+use app::{Failure, bindings};
 use askama::Template;
 use axum::Router;
-use axum::extract::{Form, Path};
+use axum::extract::{Form, Path, Query};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use base::{BindingId, GroupId, OrgId, UserId};
@@ -43,6 +45,7 @@ struct GroupsPage {
     tabs: Vec<NavItem>,
     says: Says,
     rows: Vec<GroupRow>,
+    listing: Listing,
     empty: Empty,
     /// Whether the visitor may make and change groups.
     writes: bool,
@@ -59,14 +62,16 @@ fn source_words(source: &str) -> &'static str {
     }
 }
 
-async fn list(visitor: Visitor, Path(org): Path<String>) -> Answer {
+async fn list(visitor: Visitor, Path(org): Path<String>, Query(query): Query<Fields>) -> Answer {
     let org = org_of(&visitor, &org).await?;
-    list_page(&visitor, &org, StatusCode::OK, Says::default(), String::new()).await
+    list_page(&visitor, &org, StatusCode::OK, Says::default(), query).await
 }
 
-async fn list_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Says, name: String) -> Answer {
+async fn list_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Says, entry: Fields) -> Answer {
     let cx = &visitor.0.cx;
-    let found = groups::list(cx, org.id).await?;
+    let mut found = groups::list(cx, org.id).await?;
+    let base = format!("/o/{}/groups", org.id);
+    let listing = Listing::cut(&mut found, &entry, &base, |detail| detail.group.name.clone());
     let writes = may(cx, Action::GroupWrite, org.id).await;
     let next = if writes { "The form below makes the first one." } else { "" };
     let page = GroupsPage {
@@ -74,10 +79,11 @@ async fn list_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Says,
         tabs: tabs(cx, org.id, PEOPLE_TABS, "groups").await,
         says,
         rows: found.iter().map(|detail| group_row(org.id, detail)).collect(),
+        listing,
         empty: Empty::nothing_yet(format!("A group gives many people the same policies. {next}"), "", ""),
         writes,
-        create_href: format!("/o/{}/groups", org.id),
-        name,
+        create_href: base,
+        name: entry.get("name").to_owned(),
     };
     show_with(status, &page)
 }
@@ -99,7 +105,7 @@ async fn create(visitor: Visitor, Path(org): Path<String>, Form(fields): Form<Fi
         Ok(group) => go(&format!("/o/{}/groups/{}", org.id, group.id)),
         Err(failure) => {
             let (status, says) = mendable(failure)?;
-            list_page(&visitor, &org, status, says, fields.get("name").to_owned()).await
+            list_page(&visitor, &org, status, says, fields).await
         }
     }
 }
@@ -131,8 +137,7 @@ struct GroupPage {
     given: Vec<GivenRow>,
     writes: bool,
     binds: bool,
-    /// Members of the organisation who are not in the group.
-    people: Vec<Choice>,
+    suggestions: Vec<Suggestion>,
     policies: Vec<Choice>,
     sentences: Vec<Givable>,
     reaches: Vec<Choice>,
@@ -163,7 +168,7 @@ async fn group_page(
         says,
         base: format!("/o/{}/groups/{group}", org.id),
         source: source_words(&detail.group.source),
-        people: if writes { joinable(cx, org.id, &detail).await } else { Vec::new() },
+        suggestions: if writes { suggestions_here(visitor, org.id).await } else { Vec::new() },
         members: detail.members.iter().map(|member| member_row(org.id, member)).collect(),
         given: detail
             .given
@@ -190,12 +195,6 @@ fn member_row(org: OrgId, (user, name, source): &(UserId, String, String)) -> Me
     }
 }
 
-async fn joinable(cx: &Cx, org: OrgId, detail: &GroupDetail) -> Vec<Choice> {
-    let is_in = |user: UserId| detail.members.iter().any(|(member, ..)| *member == user);
-    let members = people::members(cx, org).await.unwrap_or_default().into_iter();
-    members.filter(|(user, _)| !is_in(*user)).map(|(user, name)| Choice::new(user.to_string(), name, "")).collect()
-}
-
 async fn act(
     visitor: Visitor,
     Path((org, group, act)): Path<(String, String, String)>,
@@ -205,10 +204,12 @@ async fn act(
     let org = org_of(&visitor, &org).await?;
     let group: GroupId = parse(&group, "group")?;
     let cx = &visitor.0.cx;
-    let user = || parse::<UserId>(fields.get("user"), "user");
     let result = match act.as_str() {
-        "add" => groups::add_member(cx, org.id, group, user()?).await,
-        "take" => groups::remove_member(cx, org.id, group, user()?).await,
+        "add" => match person(&visitor, org.id, "user", fields.get("user")).await {
+            Ok(user) => groups::add_member(cx, org.id, group, user).await,
+            Err(failure) => Err(failure),
+        },
+        "take" => groups::remove_member(cx, org.id, group, parse::<UserId>(fields.get("user"), "user")?).await,
         "give" => give(cx, &org, Holder::Group(group), &fields).await,
         "withdraw" => {
             let binding: BindingId = parse(fields.get("binding"), "binding")?;

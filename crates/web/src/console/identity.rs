@@ -91,7 +91,7 @@ fn words_of_done(done: &str) -> Says {
         "saved" => Says::good("The provider is saved."),
         "deleted" => Says::good("The provider is deleted. Whoever could sign in with nothing else is shut out."),
         "verified" => Says::good("The record is there: the domain is verified."),
-        "in" => Says::good("Let in. He can sign in with the provider now."),
+        "in" => Says::good("Let in. They can sign in with the provider now."),
         "away" => Says::good("Turned away."),
         _ => Says::default(),
     }

@@ -1,19 +1,22 @@
 //! Access keys of an organisation, and the receipt that shows a new secret once, ready to paste.
 
 use super::confirm::Confirm;
+use super::fields::Fields;
 use super::frame::{
-    Answer, Choice, Empty, Menu, Page, Says, go, mendable, name_of, org_of, parse, show, show_with, user_names,
+    Answer, Empty, Menu, Page, Says, go, mendable, name_of, org_of, parse, show, show_with, user_names,
 };
+use super::listing::Listing;
+use super::person_field::{Suggestion, person, suggestions};
 use crate::Web;
 use crate::auth::Visitor;
 use app::rows::{AccessKey, Org};
 use app::{Failure, keys, orgs};
 use askama::Template;
 use axum::Router;
-use axum::extract::{Form, Path, State};
+use axum::extract::{Form, Path, Query, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use base::{OrgId, UserId, Zone};
+use base::{OrgId, Zone};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -59,32 +62,47 @@ struct KeysPage {
     /// Where the revoke forms lead back to.
     back: String,
     create_href: String,
-    users: Vec<Choice>,
+    listing: Listing,
+    suggestions: Vec<Suggestion>,
+    /// Whom the key is for.
+    user: String,
     name: String,
     s3_url: String,
     empty: Empty,
 }
 
-async fn list(State(web): State<Web>, visitor: Visitor, Path(org): Path<String>) -> Answer {
+async fn list(
+    State(web): State<Web>,
+    visitor: Visitor,
+    Path(org): Path<String>,
+    Query(query): Query<Fields>,
+) -> Answer {
     let org = org_of(&visitor, &org).await?;
-    keys_page(&web, &visitor, &org, StatusCode::OK, Says::default(), KeyForm::default()).await
+    keys_page(&web, &visitor, &org, StatusCode::OK, Says::default(), query).await
 }
 
-async fn keys_page(web: &Web, visitor: &Visitor, org: &Org, status: StatusCode, says: Says, entry: KeyForm) -> Answer {
+async fn keys_page(web: &Web, visitor: &Visitor, org: &Org, status: StatusCode, says: Says, entry: Fields) -> Answer {
     let cx = &visitor.0.cx;
     let found = keys::list(cx, org.id).await?;
     let users = user_names(visitor, org.id).await;
     let names = orgs::names(cx, org.id).await?;
-    let mut choices: Vec<Choice> = users.iter().map(|(id, name)| Choice::new(id, name, &entry.user)).collect();
-    choices.sort_by(|a, b| a.label.cmp(&b.label));
+    let base = format!("/o/{}/keys", org.id);
+    let mut rows: Vec<KeyRow> = found.iter().map(|key| key_row(key, &users, &names, &org.zone)).collect();
+    let text = |row: &KeyRow| format!("{} {} {} {}", row.id, row.name, row.user, row.org);
+    let listing = Listing::cut(&mut rows, &entry, &base, text);
     let page = KeysPage {
         page: Page::at(visitor, org, Menu::Keys, "Access keys").await,
         says,
-        keys: found.iter().map(|key| key_row(key, &users, &names, &org.zone)).collect(),
+        keys: rows,
+        listing,
         back: org.id.to_string(),
-        create_href: format!("/o/{}/keys", org.id),
-        users: choices,
-        name: entry.name,
+        create_href: base,
+        suggestions: suggestions(visitor, org.id).await,
+        user: match entry.get("user") {
+            "" => visitor.0.user.email.clone(),
+            named => named.to_owned(),
+        },
+        name: entry.get("name").to_owned(),
         s3_url: web.s3_url.clone(),
         empty: Empty::nothing_yet(
             "With an access key any S3 client can work. The form below makes the first one.",
@@ -95,21 +113,8 @@ async fn keys_page(web: &Web, visitor: &Visitor, org: &Org, status: StatusCode, 
     show_with(status, &page)
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct KeyForm {
-    csrf: String,
-    user: String,
-    name: String,
-}
-
-async fn create(
-    State(web): State<Web>,
-    visitor: Visitor,
-    Path(org): Path<String>,
-    Form(form): Form<KeyForm>,
-) -> Answer {
-    visitor.check_csrf(&form.csrf)?;
+async fn create(State(web): State<Web>, visitor: Visitor, Path(org): Path<String>, Form(form): Form<Fields>) -> Answer {
+    visitor.check_csrf(form.get("csrf"))?;
     let org = org_of(&visitor, &org).await?;
     match make(&visitor, org.id, &form).await {
         Ok((key, secret)) => {
@@ -123,10 +128,9 @@ async fn create(
     }
 }
 
-async fn make(visitor: &Visitor, org: OrgId, form: &KeyForm) -> Result<(AccessKey, String), Failure> {
-    let unknown = |_| Failure::invalid("user", &form.user, "is not a person of this list");
-    let user: UserId = form.user.parse().map_err(unknown)?;
-    keys::create(&visitor.0.cx, org, user, &form.name).await
+async fn make(visitor: &Visitor, org: OrgId, form: &Fields) -> Result<(AccessKey, String), Failure> {
+    let user = person(visitor, org, "user", form.get("user")).await?;
+    keys::create(&visitor.0.cx, org, user, form.get("name")).await
 }
 
 /// How one client is set up.

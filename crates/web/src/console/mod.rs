@@ -23,17 +23,20 @@ mod identity;
 mod identity_provider;
 mod keys;
 mod line;
+mod listing;
 mod me;
 mod me_security;
 mod me_sessions;
 mod me_tokens;
 mod moving;
 mod nav;
+mod org_field;
 mod overview;
 mod paper;
 mod papers;
 mod people;
 mod person;
+mod person_field;
 mod policies;
 mod policy_edit;
 mod policy_form;
@@ -45,9 +48,11 @@ mod settings;
 mod sign_in;
 mod sources;
 mod sso;
+mod switch;
 mod system;
 mod tokens;
 mod tree;
+mod unattached;
 mod usage;
 mod who_can;
 
@@ -67,6 +72,7 @@ pub fn router() -> Router<Web> {
         .merge(factors::router())
         .merge(identity::router())
         .merge(identity_provider::router())
+        .merge(switch::router())
         .merge(overview::router())
         .merge(usage::router())
         .merge(costs::router())
@@ -82,6 +88,7 @@ pub fn router() -> Router<Web> {
         .merge(ending::router())
         .merge(people::router())
         .merge(person::router())
+        .merge(unattached::router())
         .merge(reset::router())
         .merge(groups::router())
         .merge(policies::router())

@@ -1,9 +1,8 @@
 //! Moving an organisation: choose the new parent, see what changes, confirm.
 
 use super::fields::{Fields, query_value};
-use super::frame::{
-    Answer, Choice, Menu, NavItem, Page, Says, TREE_TABS, go, may, mendable, org_of, parse, show_with, tabs,
-};
+use super::frame::{Answer, Menu, NavItem, Page, Says, TREE_TABS, go, may, mendable, org_of, parse, show_with, tabs};
+use super::org_field::{self, OrgSuggestion};
 use crate::Web;
 use crate::auth::Visitor;
 use crate::problem::PageFailure;
@@ -23,9 +22,6 @@ pub(super) fn router() -> Router<Web> {
     Router::new().route("/o/{org}/move", get(choose).post(confirm))
 }
 
-/// Parents that the select offers; any other is named by its id.
-const OFFERED_MAX: i64 = 200;
-
 #[derive(Template)]
 #[template(path = "console/move.html")]
 struct MovePage {
@@ -33,9 +29,9 @@ struct MovePage {
     tabs: Vec<NavItem>,
     says: Says,
     base: String,
-    parents: Vec<Choice>,
-    /// Whether there are more than the select offers.
-    has_more: bool,
+    parents: Vec<OrgSuggestion>,
+    /// What was named.
+    named: String,
     /// The chosen parent: name and id; both empty before one was chosen.
     chosen: (String, String),
     preview: Option<Preview>,
@@ -53,16 +49,15 @@ async fn choose(visitor: Visitor, Path(org): Path<String>, Query(query): Query<F
     if org.parent.is_none() || !may(&visitor.0.cx, Action::OrgMove, org.id).await {
         return Err(PageFailure(Failure::new(Kind::Forbidden, "you need org:move here to move this organisation")));
     }
-    let named = if query.get("other").trim().is_empty() { query.get("parent") } else { query.get("other").trim() };
-    move_page(&visitor, &org, StatusCode::OK, Says::default(), named).await
+    move_page(&visitor, &org, StatusCode::OK, Says::default(), query.get("parent").trim()).await
 }
 
 async fn move_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Says, named: &str) -> Answer {
     let cx = &visitor.0.cx;
-    let (parents, has_more) = offered(cx, org, named).await?;
+    let parents = offered(cx, org).await?;
     let (mut status, mut says, mut chosen, mut found) = (status, says, (String::new(), String::new()), None);
     if !named.is_empty() {
-        match look(cx, org.id, named).await {
+        match look(cx, org.id, &parents, named).await {
             Ok((parent, preview)) => {
                 chosen = (parent.name.clone(), parent.id.to_string());
                 found = Some(in_words(&preview, &parent));
@@ -76,36 +71,28 @@ async fn move_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Says,
         tabs: tabs(cx, org.id, TREE_TABS, "settings").await,
         says,
         base: format!("/o/{}", org.id),
-        parents,
-        has_more,
+        parents: org_field::suggestions(&parents),
+        named: named.to_owned(),
         chosen,
         preview: found,
     };
     show_with(status, &page)
 }
 
-async fn look(cx: &Cx, org: OrgId, named: &str) -> Result<(Org, MovePreview), Failure> {
-    let unknown = |_| Failure::invalid("parent", named, "is not the id of an organisation");
-    let parent: OrgId = named.parse().map_err(unknown)?;
+async fn look(cx: &Cx, org: OrgId, offered: &[Org], named: &str) -> Result<(Org, MovePreview), Failure> {
+    let parent = org_field::org(offered, "parent", named)?;
     let preview = org_life::preview_move(cx, org, parent).await?;
     Ok((orgs::get(cx, parent).await?, preview))
 }
 
-/// Where a child may be made, without the organisation itself, what lies below it and its present parent.
-async fn offered(cx: &Cx, org: &Org, named: &str) -> Result<(Vec<Choice>, bool), PageFailure> {
+/// Where a child may be made, as far as it may be read, without the organisation itself, what lies below it and its present
+/// parent. Any other one is named by its id.
+async fn offered(cx: &Cx, org: &Org) -> Result<Vec<Org>, PageFailure> {
     let below: BTreeSet<OrgId> = orgs::subtree(cx, org.id).await?.into_iter().map(|org| org.id).collect();
-    let reached = orgs::reached(cx, Action::OrgCreateChild, "", OFFERED_MAX + 1).await?;
-    let has_more = reached.len() > OFFERED_MAX as usize;
-    let mut found = Vec::new();
-    for id in reached.into_iter().take(OFFERED_MAX as usize) {
-        if Some(id) != org.parent && !below.contains(&id) {
-            // Who may make children there, but not read it, names it by its id.
-            let name = orgs::get(cx, id).await.map_or_else(|_| id.to_string(), |org| org.name);
-            found.push(Choice::new(id.to_string(), name, named));
-        }
-    }
-    found.sort_by_key(|choice| choice.label.to_lowercase());
-    Ok((found, has_more))
+    let mut found = orgs::reached_rows(cx, Action::OrgCreateChild).await?;
+    found.retain(|offered| Some(offered.id) != org.parent && !below.contains(&offered.id));
+    found.sort_by_key(|org| org.name.to_lowercase());
+    Ok(found)
 }
 
 fn in_words(preview: &MovePreview, parent: &Org) -> Preview {

@@ -12,7 +12,7 @@ use access::{Action, PolicyRef, Propagate};
 use app::giving::Givable;
 use app::people::{self, Given, Person};
 use app::rows::{Invitation, Org, PeopleQuestion};
-use app::{Cx, Failure, giving, groups, invitations};
+use app::{Cx, Failure, giving, groups, invitations, unattached};
 use askama::Template;
 use axum::Router;
 use axum::extract::{Form, Path, Query, State};
@@ -64,6 +64,8 @@ struct PeoplePage {
     says: Says,
     people: Vec<PersonRow>,
     count: i64,
+    /// Where those are who belong nowhere; empty when there is nobody, or the visitor does not see them.
+    unattached_href: String,
     search: String,
     search_href: String,
     first_href: String,
@@ -151,6 +153,7 @@ async fn people_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Say
         says,
         people: found.iter().map(|person| person_row(person, org.id, &groups)).collect(),
         count,
+        unattached_href: unattached_href(cx, org).await,
         search: question.search,
         search_href: base.clone(),
         first_href: if question.after.is_some() { searched } else { String::new() },
@@ -165,6 +168,11 @@ async fn people_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Say
         empty: Empty::nothing_yet("Nobody belongs here. The form below invites the first person.", "", ""),
     };
     show_with(status, &page)
+}
+
+async fn unattached_href(cx: &Cx, org: &Org) -> String {
+    let is_somebody = org.parent.is_none() && !unattached::list(cx).await.unwrap_or_default().is_empty();
+    if is_somebody { format!("/o/{}/unattached", org.id) } else { String::new() }
 }
 
 /// Names of the groups of `org` that each user is in.

@@ -4,6 +4,7 @@ use super::fields::Fields;
 use super::frame::{
     Answer, Choice, Empty, Menu, NavItem, PEOPLE_TABS, Page, Says, go, may, mendable, org_of, parse, show_with, tabs,
 };
+use super::listing::Listing;
 use crate::Web;
 use crate::auth::Visitor;
 use crate::problem::PageFailure;
@@ -12,7 +13,7 @@ use app::rows::{Org, StoredPolicy};
 use app::{Cx, Failure, orgs, policies};
 use askama::Template;
 use axum::Router;
-use axum::extract::{Form, Path};
+use axum::extract::{Form, Path, Query};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use base::{GuardRailId, OrgId, PolicyId};
@@ -60,6 +61,7 @@ struct PoliciesPage {
     says: Says,
     builtin: Vec<BuiltinRow>,
     custom: Vec<CustomRow>,
+    listing: Listing,
     empty: Empty,
     guards: Vec<GuardRow>,
     /// Where a policy is made; empty when the visitor may not.
@@ -70,9 +72,9 @@ struct PoliciesPage {
     layable: Vec<Choice>,
 }
 
-async fn list(visitor: Visitor, Path(org): Path<String>) -> Answer {
+async fn list(visitor: Visitor, Path(org): Path<String>, Query(query): Query<Fields>) -> Answer {
     let org = org_of(&visitor, &org).await?;
-    list_page(&visitor, &org, StatusCode::OK, Says::default()).await
+    list_page(&visitor, &org, StatusCode::OK, Says::default(), &query).await
 }
 
 /// Names of the organisations on the way that the visitor may see, and of this one.
@@ -86,10 +88,14 @@ pub(super) fn place_name(names: &BTreeMap<OrgId, String>, org: OrgId) -> String 
     names.get(&org).cloned().unwrap_or_else(|| "an organisation above".to_owned())
 }
 
-async fn list_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Says) -> Answer {
+async fn list_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Says, query: &Fields) -> Answer {
     let cx = &visitor.0.cx;
-    let found = policies::list(cx, org.id).await?;
-    let guards = policies::guards(cx, org.id).await?;
+    let mut found = policies::list(cx, org.id).await?;
+    let layable = found.iter().map(|policy| Choice::new(policy.id.to_string(), &policy.name, "")).collect();
+    // One search for both lists: whoever looks for a policy wants to know where it lies as well.
+    let listing = Listing::cut(&mut found, query, &format!("/o/{}/policies", org.id), |policy| policy.name.clone());
+    let mut guards = policies::guards(cx, org.id).await?;
+    guards.retain(|(.., policy)| policy.to_lowercase().contains(&listing.search.to_lowercase()));
     let names = place_names(cx, org).await;
     let (writes, lays) = (may(cx, Action::PolicyWrite, org.id).await, may(cx, Action::PolicyGuard, org.id).await);
     let new_href = if writes { format!("/o/{}/policies/new", org.id) } else { String::new() };
@@ -106,8 +112,9 @@ async fn list_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Says)
         tabs: tabs(cx, org.id, PEOPLE_TABS, "policies").await,
         says,
         builtin: Builtin::ALL.iter().map(|builtin| builtin_row(*builtin)).collect(),
-        layable: found.iter().map(|policy| Choice::new(policy.id.to_string(), &policy.name, "")).collect(),
+        layable,
         custom: found.iter().map(|policy| custom_row(policy, org.id, &names, writes)).collect(),
+        listing,
         empty: Empty::nothing_yet(
             "No policy was made here or above. The built-in ones do for most.",
             new_href.clone(),
@@ -150,7 +157,7 @@ async fn after(visitor: &Visitor, org: &Org, result: Result<(), Failure>) -> Ans
         Ok(()) => go(&format!("/o/{}/policies", org.id)),
         Err(failure) => {
             let (status, says) = mendable(failure)?;
-            list_page(visitor, org, status, says).await
+            list_page(visitor, org, status, says, &Fields::default()).await
         }
     }
 }

@@ -1,13 +1,15 @@
 //! Signing in and out, the start page, and joining by an invitation.
 
-use super::frame::{Answer, Page, Says, go, mendable, own_url, show_with};
+use super::frame::{Answer, Page, Says, go, mendable, own_url, show, show_with};
 use super::nav::first_page;
+use super::people::reach_words;
 use crate::auth::{From, Visitor, cookie as cookie_of, cookie_name, session_secret, short_cookie_name};
 use crate::problem::{PageFailure, status_of};
 use crate::{WantsScript, Web};
 use app::factors::{Ceremony, PasskeyAnswer};
+use app::invitations::{self, Offer};
 use app::sign_in::{Begun, Proof, Ways};
-use app::{Failure, Kind, invitations};
+use app::{Failure, Kind};
 use askama::Template;
 use axum::Router;
 use axum::extract::{Form, Query, State};
@@ -23,6 +25,7 @@ pub(super) fn router() -> Router<Web> {
         .route("/sign-out", post(sign_out))
         .route("/prove", get(prove_form).post(prove))
         .route("/join", get(join_form).post(join))
+        .route("/join/decline", post(decline))
 }
 
 /// To the first page that the visitor may see.
@@ -267,6 +270,9 @@ struct JoinPage {
     says: Says,
     secret: String,
     name: String,
+    offer: Offer,
+    reach: &'static str,
+    ends: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -277,17 +283,26 @@ struct JoinForm {
     password: String,
 }
 
-async fn join_form(Query(form): Query<JoinForm>) -> Answer {
-    join_page(StatusCode::OK, Says::default(), form)
+async fn join_form(State(web): State<Web>, Query(form): Query<JoinForm>) -> Answer {
+    join_page(&web, StatusCode::OK, Says::default(), form).await
 }
 
-fn join_page(status: StatusCode, says: Says, form: JoinForm) -> Answer {
+async fn join_page(web: &Web, status: StatusCode, says: Says, form: JoinForm) -> Answer {
     if form.secret.is_empty() {
         let text = "this link has no invitation in it; open the whole link that you were sent";
         return Err(PageFailure(Failure::new(Kind::Gone, text)));
     }
-    let page = Page::bare("Join");
-    show_with(status, &JoinPage { page, says, secret: form.secret, name: form.name })
+    let offer = invitations::offer(&web.app, &form.secret).await?;
+    let page = JoinPage {
+        page: Page::bare("Join"),
+        says,
+        secret: form.secret,
+        name: form.name,
+        reach: reach_words(offer.propagate),
+        ends: offer.zone.time_of(offer.expires_us),
+        offer,
+    };
+    show_with(status, &page)
 }
 
 async fn join(State(web): State<Web>, From(client): From, Form(form): Form<JoinForm>) -> Answer {
@@ -296,7 +311,20 @@ async fn join(State(web): State<Web>, From(client): From, Form(form): Form<JoinF
         Ok(_) => go("/sign-in?joined=1"),
         Err(failure) => {
             let (status, says) = mendable(failure)?;
-            join_page(status, says, form)
+            join_page(&web, status, says, form).await
         }
     }
+}
+
+#[derive(Template)]
+#[template(path = "console/declined.html")]
+struct DeclinedPage {
+    page: Page,
+    org: String,
+}
+
+async fn decline(State(web): State<Web>, Form(form): Form<JoinForm>) -> Answer {
+    let offer = invitations::offer(&web.app, &form.secret).await?;
+    invitations::decline(&web.app, &form.secret).await?;
+    show(&DeclinedPage { page: Page::bare("Declined"), org: offer.org })
 }

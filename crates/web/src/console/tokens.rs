@@ -5,6 +5,7 @@ use super::frame::{
     Answer, Choice, Menu, NavItem, PEOPLE_TABS, Page, Says, go, may, mendable, org_of, own_url, parse, show_with, tabs,
     user_names,
 };
+use super::listing::Listing;
 use super::me_tokens::{TokenRow, new_token, receipt, token_row};
 use crate::Web;
 use crate::auth::Visitor;
@@ -13,7 +14,7 @@ use app::rows::{Org, Token, User};
 use app::{Cx, Failure, orgs, people, tokens};
 use askama::Template;
 use axum::Router;
-use axum::extract::{Form, Path, State};
+use axum::extract::{Form, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use base::{OrgId, TokenId, UserId};
@@ -41,6 +42,7 @@ struct TokensPage {
     says: Says,
     services: Vec<ServiceRow>,
     rows: Vec<TokenRow>,
+    listing: Listing,
     /// Whether the visitor may make services and their tokens.
     creates: bool,
     base: String,
@@ -51,9 +53,9 @@ struct TokensPage {
     entry: Fields,
 }
 
-async fn list(visitor: Visitor, Path(org): Path<String>) -> Answer {
+async fn list(visitor: Visitor, Path(org): Path<String>, Query(query): Query<Fields>) -> Answer {
     let org = org_of(&visitor, &org).await?;
-    list_page(&visitor, &org, StatusCode::OK, Says::default(), Fields::default()).await
+    list_page(&visitor, &org, StatusCode::OK, Says::default(), query).await
 }
 
 async fn list_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Says, entry: Fields) -> Answer {
@@ -77,19 +79,28 @@ async fn list_page(visitor: &Visitor, org: &Org, status: StatusCode, says: Says,
         }
     };
     let is_service = entry.has("description");
+    let base = format!("/o/{}/tokens", org.id);
+    let mut rows: Vec<TokenRow> = found.iter().map(row).collect();
+    let text = |row: &TokenRow| format!("{} {} {} {}", row.name, row.prefix, row.owner, row.scope);
+    let listing = Listing::cut(&mut rows, &entry, &base, text);
+    let has_search = |service: &&User| {
+        let search = listing.search.to_lowercase();
+        service.display_name.to_lowercase().contains(&search) || service.description.to_lowercase().contains(&search)
+    };
     let page = TokensPage {
         page: Page::at(visitor, org, Menu::People, "Tokens and services").await,
         tabs: tabs(cx, org.id, PEOPLE_TABS, "tokens").await,
         says,
-        rows: found.iter().map(row).collect(),
+        rows,
         owners_here: services
             .iter()
             .filter(|service| service.home_org == org.id)
             .map(|service| Choice::new(service.id.to_string(), &service.display_name, entry.get("service")))
             .collect(),
-        services: services.iter().map(|person| service_row(org.id, person)).collect(),
+        services: services.iter().filter(has_search).map(|person| service_row(org.id, person)).collect(),
+        listing,
         creates: may(cx, Action::TokenCreateProgrammatic, org.id).await,
-        base: format!("/o/{}/tokens", org.id),
+        base,
         service_name: if is_service { entry.get("name").to_owned() } else { String::new() },
         description: entry.get("description").to_owned(),
         entry: if is_service { Fields::default() } else { entry },

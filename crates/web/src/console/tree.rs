@@ -1,6 +1,8 @@
 //! The organisation tree below an organisation.
 
+use super::fields::Fields;
 use super::frame::{Answer, Menu, NavItem, Page, TREE_TABS, may, org_of, show, state_words, tabs};
+use super::listing::Listing;
 use crate::Web;
 use crate::auth::Visitor;
 use access::Action;
@@ -8,23 +10,24 @@ use app::orgs;
 use app::rows::Org;
 use askama::Template;
 use axum::Router;
-use axum::extract::Path;
+use axum::extract::{Path, Query};
 use axum::routing::get;
 use base::OrgId;
 use billing::InvoiceKind;
 use std::collections::BTreeMap;
-
-/// Organisations on the page; the rest is found through the children of each.
-const ROWS_MAX: usize = 300;
 
 pub(super) fn router() -> Router<Web> {
     Router::new().route("/o/{org}/tree", get(tree))
 }
 
 struct OrgRow {
+    org: OrgId,
     href: String,
     id: String,
     name: String,
+    slug: String,
+    /// Where it lies, in a list that is no tree.
+    path: String,
     /// Levels below the page's organisation; the style sheet indents by it.
     depth: usize,
     kind: String,
@@ -41,27 +44,45 @@ struct TreePage {
     page: Page,
     tabs: Vec<NavItem>,
     rows: Vec<OrgRow>,
+    listing: Listing,
     count: usize,
-    children_href: String,
     /// Where a child is made; empty when the visitor may not.
     create_href: String,
 }
 
-async fn tree(visitor: Visitor, Path(org): Path<String>) -> Answer {
+async fn tree(visitor: Visitor, Path(org): Path<String>, Query(query): Query<Fields>) -> Answer {
     let org = org_of(&visitor, &org).await?;
     let cx = &visitor.0.cx;
     let found = orgs::subtree(cx, org.id).await?;
     let creates = may(cx, Action::OrgCreateChild, org.id).await;
     let mut rows = rows(org.id, &found);
-    rows.truncate(ROWS_MAX);
+    let text = |row: &OrgRow| format!("{} {} {} {}", row.name, row.slug, row.kind, row.id);
+    let listing = Listing::cut(&mut rows, &query, &format!("/o/{}/tree", org.id), text);
+    if !listing.search.is_empty() {
+        // Out of their tree: where they lie says the path.
+        let names: BTreeMap<OrgId, &Org> = found.iter().map(|org| (org.id, org)).collect();
+        for row in &mut rows {
+            row.depth = 0;
+            row.path = path(&names, row.org).join(" / ");
+        }
+    }
     show(&TreePage {
         page: Page::at(&visitor, &org, Menu::Tree, "Organisations").await,
         tabs: tabs(cx, org.id, TREE_TABS, "tree").await,
         rows,
+        listing,
         count: found.len(),
-        children_href: format!("/o/{}/children", org.id),
         create_href: if creates { format!("/o/{}/children/new", org.id) } else { String::new() },
     })
+}
+
+/// Names of what lies above an organisation, as far as it is shown, the highest first.
+fn path<'a>(shown: &BTreeMap<OrgId, &'a Org>, org: OrgId) -> Vec<&'a str> {
+    let parent_of = |org: &OrgId| shown.get(org).and_then(|org| org.parent).filter(|parent| shown.contains_key(parent));
+    let mut names: Vec<&str> =
+        std::iter::successors(parent_of(&org), parent_of).map(|above| shown[&above].name.as_str()).collect();
+    names.reverse();
+    names
 }
 
 /// Children under their parents, siblings by name.
@@ -84,9 +105,12 @@ fn rows(top: OrgId, found: &[Org]) -> Vec<OrgRow> {
 
 fn row(org: &Org, depth: usize) -> OrgRow {
     OrgRow {
+        org: org.id,
         href: format!("/o/{}/overview", org.id),
         id: org.id.to_string(),
         name: org.name.clone(),
+        slug: org.slug.clone(),
+        path: String::new(),
         depth,
         kind: org.kind.clone(),
         papers: match (org.parent, org.invoice_kind) {

@@ -2,9 +2,8 @@
 //! what everybody has now or as if a draft were given.
 
 use super::fields::Fields;
-use super::frame::{
-    Answer, Choice, Empty, Menu, NavItem, PEOPLE_TABS, Page, Says, mendable, org_of, parse, show_with, tabs,
-};
+use super::frame::{Answer, Choice, Empty, Menu, NavItem, PEOPLE_TABS, Page, Says, mendable, org_of, show_with, tabs};
+use super::person_field::{Suggestion, person, suggestions};
 use super::policies::{place_name, place_names};
 use super::policy_form::read_json;
 use crate::Web;
@@ -14,13 +13,13 @@ use access::Action;
 use access::policy::Effect;
 use app::rows::Org;
 use app::who_can::{Explanation, Reason, WhoCan};
-use app::{Cx, Failure, Kind, orgs, people, who_can};
+use app::{Failure, Kind, orgs, who_can};
 use askama::Template;
 use axum::Router;
 use axum::extract::{Form, Path, Query};
 use axum::http::StatusCode;
 use axum::routing::get;
-use base::{OrgId, UserId};
+use base::OrgId;
 use std::collections::BTreeMap;
 
 pub(super) fn router() -> Router<Web> {
@@ -52,7 +51,9 @@ struct AccessPage {
     actions: Vec<Choice>,
     action: String,
     resource: String,
-    people: Vec<Choice>,
+    suggestions: Vec<Suggestion>,
+    /// Whom the draft is tried on.
+    holder: String,
     draft: String,
     /// Name of the person to whom the draft is as if given; empty without one.
     as_if: String,
@@ -75,7 +76,7 @@ async fn ask_with_draft(visitor: Visitor, Path(org): Path<String>, Form(fields):
 
 async fn answer(visitor: &Visitor, org: &Org, fields: &Fields) -> Answer {
     let cx = &visitor.0.cx;
-    let (status, says, found) = match explain(cx, org, fields).await {
+    let (status, says, found) = match explain(visitor, org, fields).await {
         Ok(found) => (StatusCode::OK, Says::default(), found),
         Err(failure) if failure.kind == Kind::Forbidden => return Err(PageFailure(failure)),
         Err(failure) => {
@@ -85,11 +86,7 @@ async fn answer(visitor: &Visitor, org: &Org, fields: &Fields) -> Answer {
     };
     let mut names = place_names(cx, org).await;
     names.extend(orgs::names(cx, org.id).await?);
-    let everybody = people::names(cx, org.id).await?;
-    let holder = fields.get("holder");
-    let people: Vec<Choice> =
-        everybody.into_iter().map(|(user, name)| Choice::new(user.to_string(), name, holder)).collect();
-    let as_if = if fields.get("draft").trim().is_empty() { None } else { people.iter().find(|person| person.selected) };
+    let as_if = if fields.get("draft").trim().is_empty() { None } else { found.people.first() };
     let page = AccessPage {
         page: Page::at(visitor, org, Menu::People, "Who can do what, and why").await,
         tabs: tabs(cx, org.id, PEOPLE_TABS, "access").await,
@@ -98,8 +95,9 @@ async fn answer(visitor: &Visitor, org: &Org, fields: &Fields) -> Answer {
         actions: action_choices(fields.get("action")),
         action: asked_action(fields).map(|action| action.code().to_owned()).unwrap_or_default(),
         resource: fields.get("resource").to_owned(),
-        as_if: as_if.map(|person| person.label.clone()).unwrap_or_default(),
-        people,
+        as_if: as_if.map(|person| person.name.clone()).unwrap_or_default(),
+        suggestions: suggestions(visitor, org.id).await,
+        holder: fields.get("holder").to_owned(),
         draft: fields.get("draft").to_owned(),
         asked: found.asked,
         can: found.can,
@@ -119,14 +117,15 @@ fn asked_action(fields: &Fields) -> Result<Action, Failure> {
     if fields.get("action").is_empty() { Ok(Action::OrgRead) } else { fields.word("action", Action::from_code) }
 }
 
-async fn explain(cx: &Cx, org: &Org, fields: &Fields) -> Result<WhoCan, Failure> {
+async fn explain(visitor: &Visitor, org: &Org, fields: &Fields) -> Result<WhoCan, Failure> {
+    let cx = &visitor.0.cx;
     let action = asked_action(fields)?;
     let resource = fields.get("resource").trim();
     if fields.get("draft").trim().is_empty() {
         return who_can::who_can(cx, org.id, action, resource, None, None).await;
     }
     let document = read_json(fields.get("draft"))?;
-    let holder: UserId = parse(fields.get("holder"), "user").map_err(|failure| failure.0)?;
+    let holder = person(visitor, org.id, "holder", fields.get("holder")).await?;
     who_can::who_can(cx, org.id, action, resource, Some(holder), Some(&document)).await
 }
 

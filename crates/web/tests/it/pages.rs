@@ -86,3 +86,30 @@ async fn acts_that_stop_something_are_asked_about() {
     let stale = bench.send(asked("POST", &papers, &cookie, &issue("2026-08", "&sure=yes&seen=9+statements"))).await;
     assert!(stale.text.contains("The figures have changed since you looked"), "{}", stale.text);
 }
+
+/// T-K, T-V, T-W. Every page leads to the other organisations; a parent that one may see has a star; a list says how to
+/// search it.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_organisation_is_one_click_away() {
+    let planted = Planted::new().await;
+    let (bench, person) = (planted.bench(), find(&planted, "organization_admin"));
+    let cookie = format!("meterhouse={}", person.cookie);
+    let root = planted.roots[0];
+    let mark = |org: &str, on: &str| format!("csrf={}&org={org}&favourite={on}&q=", person.csrf);
+    let marked = bench.send(asked("POST", "/switch/favourite", &cookie, &mark(&person.org, "yes"))).await;
+    assert_eq!((marked.status, marked.location()), (StatusCode::SEE_OTHER, "/switch?q="));
+    for page in [format!("/o/{}/usage", person.org), "/me".to_owned(), "/switch".to_owned(), "/o/nothing".to_owned()] {
+        let text = bench.send(asked("GET", &page, &cookie, "")).await.text;
+        assert!(text.contains(r#"action="/switch""#), "{page}: {text}");
+    }
+    let list = bench.send(asked("GET", "/switch?q=%20", &cookie, "")).await.text;
+    let star = r#"<span class="star" aria-hidden="true">★</span>"#;
+    assert!(list.contains(star) && list.contains(&person.org) && !list.contains(&root.root().to_string()), "{list}");
+    let none = bench.send(asked("GET", "/switch?q=no%20such%20name", &cookie, "")).await.text;
+    assert!(none.contains("No organisation that you may see has no such name"), "{none}");
+    // The parent is above what they may see; the highest admin sees it, with a star.
+    let own = bench.send(asked("GET", &format!("/o/{}/usage", person.org), &cookie, "")).await.text;
+    assert!(!own.contains("★"), "{own}");
+    let foreign = bench.send(asked("POST", "/switch/favourite", &cookie, &mark(&root.root().to_string(), "yes"))).await;
+    assert_eq!(foreign.status, StatusCode::NOT_FOUND);
+}

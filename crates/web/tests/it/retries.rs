@@ -53,6 +53,7 @@ async fn a_client_that_leaves_at_any_moment_does_the_work_once() {
         };
         assert_eq!(reply.status, StatusCode::CREATED, "left after {polls} polls: {}", reply.text);
     }
-    let children = app::orgs::children(&cx, root, ("", ""), 1_000).await.unwrap();
+    let children =
+        app::orgs::children(&cx, root, app::rows::ChildrenAsked { limit: 1_000, ..Default::default() }).await.unwrap();
     assert_eq!(children.len(), 120, "each key made one");
 }

@@ -17,9 +17,13 @@ pub struct Route {
 }
 
 /// What anybody may ask: nobody is sent away from here.
-const PUBLIC: [(&str, &str); 14] = [
+const PUBLIC: [(&str, &str); 18] = [
     ("GET", "/v1/openapi.json"),
     ("POST", "/v1/tokens"),
+    ("POST", "/v1/invitations/show"),
+    ("POST", "/v1/invitations/accept"),
+    ("POST", "/v1/invitations/decline"),
+    ("POST", "/join/decline"),
     ("GET", "/sign-in"),
     ("POST", "/sign-in"),
     ("POST", "/sign-in/passkey"),
@@ -216,6 +220,8 @@ pub fn body(route: &Route, person: &Person, place: &Place) -> String {
             let item = r#"{"code":"vm","name":"Machines","meter":"vm.hours","price":{"model":"per_unit","rate":"1"}}"#;
             format!(r#"{{"month":"2026-10","book":{{"currency":"EUR","items":[{item}]}}}}"#)
         }
+        ("POST", "/v1/invitations/show" | "/v1/invitations/decline") => r#"{"secret":"nonsense"}"#.to_owned(),
+        ("POST", "/v1/invitations/accept") => r#"{"secret":"nonsense","password":"x","name":"New"}"#.to_owned(),
         ("POST", "/v1/orgs/{org}/close") => r#"{"month":"2026-08"}"#.to_owned(),
         _ => String::new(),
     }

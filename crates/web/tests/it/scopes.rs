@@ -84,6 +84,10 @@ fn every_change_of_ones_own_is_tried() {
     let elsewhere = [
         // By address and password, not by a token.
         "POST /v1/tokens",
+        // By the secret of a link.
+        "POST /v1/invitations/accept",
+        "POST /v1/invitations/decline",
+        "POST /v1/invitations/show",
         // At the highest organisation of the caller, with a right of its own.
         "POST /v1/events",
         "POST /v1/meters",
@@ -94,6 +98,7 @@ fn every_change_of_ones_own_is_tried() {
         "POST /v1/cloud-links/{link}/hand-over",
         "POST /v1/s3-accounts/{account}/sweep",
         "POST /v1/s3-accounts/{account}/test",
+        "POST /v1/users/{user}/erase",
         "POST /v1/users/{user}/reset-link",
         "PUT /v1/users/{user}",
     ];
