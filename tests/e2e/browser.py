@@ -343,7 +343,12 @@ def test_who_may_do_what_is_made_tried_and_explained(stage):
     opened(browser, stage, f"/o/{root}/groups")
     send(browser, "Make a group", name="Desk")
     send(browser, "Put into the group", user="Nora")
-    send(browser, "Give", policy="Invoice desk")
+    send(browser, "Give", button="Show what would change", policy="Invoice desk")
+    says(browser, "Nothing is changed yet")
+    for details in browser.find_elements(By.CSS_SELECTOR, "main details"):
+        browser.execute_script("arguments[0].open = true", details)
+    shoot(browser, "preview")
+    send(browser, "Do it")
     says(browser, "Invoice desk at Northwind Cloud")
     shoot(browser, "group-full")
     opened(browser, stage, f"/o/{root}/policies")

@@ -6,6 +6,7 @@
 //! module opens a transaction (tidy), and this one knows no use case.
 
 mod change;
+mod effects;
 mod ground;
 mod known;
 pub(crate) mod lockout;
@@ -23,6 +24,8 @@ use crate::throttle::Throttle;
 use access::{Action, Actor, Ask, Context, Denied, Grant, Place, decide, decide_job, decide_own, reach};
 use base::{OrgId, RealmId, SessionId, TokenId, UserId, World};
 pub use change::Change;
+pub(crate) use effects::Effects;
+pub use effects::Preview;
 pub use ground::Operator;
 pub(crate) use ground::{Door, SystemCx};
 use identity::fetch::Fetcher;
@@ -187,6 +190,8 @@ pub struct Cx {
     pub context: Context,
     /// From where.
     pub origin: Origin,
+    /// Whether changes are only tried.
+    pub preview: Preview,
 }
 
 /// Which rows of a list the caller is shown.
@@ -335,8 +340,12 @@ impl Cx {
     /// # Errors
     /// [`Failure`].
     pub(crate) async fn change_with(&self, grant: &Grant) -> Result<Change, Failure> {
+        if self.preview.is_on() && !grant.action().touches_rights() {
+            return Err(self.no_preview());
+        }
         let tx = self.app.store.write(grant).await?;
-        let mut change = Change::new(tx, &self.app, log::Doer::of(self), self.context.ip);
+        let change = Change::new(tx, &self.app, log::Doer::of(self), self.context.ip);
+        let mut change = change.tried(self.preview.clone());
         if grant.action().touches_rights() {
             epoch::bump(&mut change).await?;
         }
@@ -349,7 +358,20 @@ impl Cx {
     /// # Errors
     /// [`Failure`].
     pub(crate) async fn keep_with(&self, grant: &Grant) -> Result<Tx, Failure> {
+        if self.preview.is_on() {
+            return Err(self.no_preview());
+        }
         Ok(self.app.store.write(grant).await?)
+    }
+
+    /// The same context, in which changes of rights are only tried.
+    #[must_use]
+    pub fn previewing(&self) -> Self {
+        Self { preview: Preview::on(), ..self.clone() }
+    }
+
+    fn no_preview(&self) -> Failure {
+        Failure::invalid("preview", "true", "is for changes of rights; this changes nobody's")
     }
 
     /// A change that begins or goes on with a sign-in of this person. It touches nobody's rights.
@@ -363,6 +385,9 @@ impl Cx {
 
     /// A transaction for what is kept for the caller and no person sees: answers for a retry.
     pub(crate) async fn keep_own(&self) -> Result<Tx, Failure> {
+        if self.preview.is_on() {
+            return Err(self.no_preview());
+        }
         Ok(self.app.store.write(&decide_job(self.realm, self.realm.root())).await?)
     }
 

@@ -22,13 +22,13 @@ pub use self::billing::{bills, costs, prices, rating, trace};
 pub use self::identity::{domains, factors, idps, resets, scim, security, sessions, sign_in, sso, tokens};
 pub use self::s3::{buckets, keys, s3_session, sources, sweep};
 pub use ::identity::proxies::Proxies;
-pub use authority::{App, Change, Cx, Operator, Origin};
+pub use authority::{App, Change, Cx, Operator, Origin, Preview};
 pub use failure::{Failure, Kind};
 pub use outside::Outside;
 pub use runs::{health, timers};
 pub use tenancy::{
-    audit, bindings, cloud_links, giving, groups, invitations, org_life, orgs, people, policies, realms, restore,
-    unattached, who_can,
+    audit, bindings, cloud_links, giving, groups, invitations, org_life, orgs, people, policies, preview, realms,
+    restore, unattached, who_can,
 };
 pub use usage::events;
 pub use world::MachineWorld;

@@ -11,6 +11,7 @@ pub mod org_life;
 pub mod orgs;
 pub mod people;
 pub mod policies;
+pub mod preview;
 pub mod realms;
 pub mod restore;
 pub mod unattached;

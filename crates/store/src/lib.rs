@@ -22,6 +22,7 @@ pub mod factors;
 pub mod favourites;
 pub mod former_mappings;
 pub mod groups;
+pub mod holdings;
 pub mod idempotency;
 pub mod idps;
 pub mod invitations;

@@ -60,7 +60,10 @@ impl FromRequestParts<Web> for Visitor {
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, PageFailure> {
         let secret = session_secret(&parts.headers, web.https)
             .ok_or_else(|| PageFailure(Failure::new(Kind::Unauthenticated, "sign in first")))?;
-        let signed_in = sessions::by_session(&web.app, &secret, &client(parts)).await.map_err(PageFailure)?;
+        let mut signed_in = sessions::by_session(&web.app, &secret, &client(parts)).await.map_err(PageFailure)?;
+        if let Some(preview) = parts.extensions.get::<app::Preview>() {
+            signed_in.cx.preview = preview.clone();
+        }
         if signed_in.limited_to.is_empty()
             || parts.uri.path().starts_with("/me/factors")
             || ["/sign-out", "/prove"].contains(&parts.uri.path())

@@ -41,7 +41,7 @@ pub struct Web {
 /// The console at `/`, the API at `/v1`, SCIM at `/scim/v2`, health at `/livez` and `/readyz`.
 pub fn router(web: Web) -> Router {
     Router::new()
-        .merge(console::router())
+        .merge(console::router().layer(middleware::from_fn_with_state(web.clone(), console::tried)))
         .merge(api::router())
         .merge(scim::router())
         .route("/livez", get(|| async { "ok\n" }))

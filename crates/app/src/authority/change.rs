@@ -5,9 +5,11 @@
 //! organisation that it may leave without anybody to run it, and makes this process forget what it knew. Dropped
 //! without [`Change::commit`] or [`Change::done`], nothing of it happened.
 
+use super::effects::{self, Preview};
 use super::log::{Act, Doer, append};
 use super::{App, lockout};
 use crate::failure::Failure;
+use access::decide_job;
 use base::{OrgId, World};
 use std::net::IpAddr;
 use std::ops::{Deref, DerefMut};
@@ -26,6 +28,8 @@ pub struct Change {
     forget: Vec<String>,
     /// Brings back what nobody can run: it is not asked who could.
     restores: bool,
+    /// Whether it is only tried.
+    preview: Preview,
 }
 
 impl Deref for Change {
@@ -43,12 +47,27 @@ impl DerefMut for Change {
 
 impl Change {
     pub(super) fn new(tx: Tx, app: &Arc<App>, doer: Doer, ip: Option<IpAddr>) -> Self {
-        Self { tx, world: app.world.clone(), app: Some(app.clone()), doer, ip, forget: Vec::new(), restores: false }
+        Self {
+            tx,
+            world: app.world.clone(),
+            app: Some(app.clone()),
+            doer,
+            ip,
+            forget: Vec::new(),
+            restores: false,
+            preview: Preview::default(),
+        }
     }
 
     /// Beside a server, which sees the change within half a second.
     pub(super) fn beside(tx: Tx, world: Arc<dyn World>, doer: Doer) -> Self {
-        Self { tx, world, app: None, doer, ip: None, forget: Vec::new(), restores: false }
+        let preview = Preview::default();
+        Self { tx, world, app: None, doer, ip: None, forget: Vec::new(), restores: false, preview }
+    }
+
+    /// The same, to be tried only, if that is asked for.
+    pub(super) fn tried(self, preview: Preview) -> Self {
+        Self { preview, ..self }
     }
 
     /// The same, of the operator who brings an organisation back.
@@ -135,6 +154,11 @@ impl Change {
     pub(crate) async fn commit(mut self) -> Result<(), Failure> {
         assert!(self.tx.is_noted(), "a change stands in the audit log");
         self.check_lockout().await?;
+        if let Some(app) = self.app.as_ref().filter(|_| self.preview.is_on()) {
+            let mut before = app.store.read(&decide_job(self.tx.realm(), self.tx.realm().root())).await?;
+            self.preview.put(effects::of(&mut before, &mut self.tx, self.doer.at_us).await?);
+            return Err(Failure::conflict("this was only tried; nothing is changed").coded("only_tried"));
+        }
         self.tx.commit().await?;
         if let Some(app) = self.app {
             app.caches.clear();

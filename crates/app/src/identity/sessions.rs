@@ -1,7 +1,7 @@
 //! Sessions of the console: what a cookie stands for. A half session waits for the second factor, five minutes and five
 //! tries long; a limited one is good for setting one up and nothing else.
 
-use crate::authority::{App, Change, Cx, Door, Origin, actor_of};
+use crate::authority::{App, Change, Cx, Door, Origin, Preview, actor_of};
 use crate::failure::{Failure, Kind};
 use crate::secrets::realm_of;
 pub use crate::throttle::Client;
@@ -172,7 +172,8 @@ async fn cx_of(
     }
     let context = Context { now_us: app.now_us(), ip: client.ip, proved_us: Some(session.proved_us), token: None };
     let origin = Origin { agent: client.agent.clone(), session: Some(session.id), token: None };
-    Ok(Cx { app: app.clone(), actor: actor_of(app, tx, user.id).await?, realm, context, origin })
+    let (actor, preview) = (actor_of(app, tx, user.id).await?, Preview::default());
+    Ok(Cx { app: app.clone(), actor, realm, context, origin, preview })
 }
 
 /// Who holds this cookie. Rights are those of this moment: what was taken away is gone with the next click.

@@ -5,7 +5,7 @@
 //! leaked secrets knows one when it sees it.
 
 use crate::authority::lockout::all_held;
-use crate::authority::{App, Cx, Door, Origin, actor_of};
+use crate::authority::{App, Cx, Door, Origin, Preview, actor_of};
 use crate::failure::{Failure, Kind};
 use crate::sessions::{Client, SignedIn};
 use crate::{factors, giving, orgs, people, provider_rules, secrets};
@@ -339,7 +339,7 @@ pub async fn by_token(app: &Arc<App>, text: &str, client: &Client) -> Result<Sig
     }
     let context = Context { now_us, ip: client.ip, proved_us: token.proved_us, token: Some(scope_of(&token, realm)) };
     let origin = Origin { agent: client.agent.clone(), session: None, token: Some(token.id) };
-    let cx = Cx { app: app.clone(), actor, realm, context, origin };
+    let cx = Cx { app: app.clone(), actor, realm, context, origin, preview: Preview::default() };
     Ok(SignedIn { cx, user, csrf: String::new(), limited_to: String::new() })
 }
 

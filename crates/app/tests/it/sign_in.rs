@@ -666,7 +666,14 @@ impl Bench {
         let actor = app::sessions::actor_now(&self.app, self.cx.realm, user).await.unwrap();
         let now_us = self.world_now();
         let context = Context { now_us, proved_us: Some(now_us), ..Context::default() };
-        Cx { app: self.app.clone(), actor, realm: self.cx.realm, context, origin: Origin::default() }
+        Cx {
+            app: self.app.clone(),
+            actor,
+            realm: self.cx.realm,
+            context,
+            origin: Origin::default(),
+            preview: app::Preview::default(),
+        }
     }
 
     pub(super) async fn boss(&self) -> Cx {

@@ -64,7 +64,14 @@ async fn cx_for(app: &Arc<App>, like: &Cx, user: UserId) -> Cx {
     let actor = app::sessions::actor_now(app, like.realm, user).await.unwrap();
     let now_us = app.world().now_us();
     let context = Context { now_us, proved_us: Some(now_us), ..Context::default() };
-    Cx { app: app.clone(), actor, realm: like.realm, context, origin: Origin::default() }
+    Cx {
+        app: app.clone(),
+        actor,
+        realm: like.realm,
+        context,
+        origin: Origin::default(),
+        preview: app::Preview::default(),
+    }
 }
 
 fn document(json: &str) -> Document {
@@ -140,6 +147,8 @@ on_both_engines!(
     who_belongs_nowhere_is_found_and_erased,
     favourites_are_ones_own,
     somebody_is_named_by_address_or_name,
+    a_change_of_rights_can_be_tried_first,
+    a_trial_shows_what_comes_true,
 );
 
 async fn t01_depth_is_limited(bench: Bench) {
@@ -1195,4 +1204,133 @@ async fn somebody_is_named_by_address_or_name(bench: Bench) {
         let refused = named(text).await.unwrap_err();
         assert_eq!((refused.kind, refused.field.as_str()), (Kind::Invalid, "user"), "{text}");
     }
+}
+
+/// Tries an act, and says what it would do: name, organisation, reach, what is gained and lost.
+async fn tried<T>(cx: &Cx, act: impl AsyncFnOnce(&Cx) -> Result<T, Failure>) -> Result<Vec<String>, Failure> {
+    let cx = cx.previewing();
+    let result = act(&cx).await;
+    let found = app::preview::outcome(&cx, result).await?;
+    assert!(found.is_complete);
+    let line = |row: &app::preview::Difference| {
+        let count = |codes: &[&str]| (codes.len(), codes.contains(&"invoice:read"));
+        format!("{} {} {} {:?} {:?}", row.name, row.org_name, row.reach, count(&row.gains), count(&row.loses))
+    };
+    Ok(found.changes.iter().map(line).collect())
+}
+
+async fn a_change_of_rights_can_be_tried_first(bench: Bench) {
+    let (_, ann) = bench.person(bench.red, "ann", Builtin::Member).await;
+    let (boss, _) = bench.person(bench.customer, "boss", Builtin::OrganizationAdmin).await;
+    let admin = bench.admin().await;
+    let finance = PolicyRef::Builtin(Builtin::FinanceViewer);
+    let give =
+        async |cx: &Cx| bindings::bind(cx, bench.red, binding(Holder::User(ann), finance, Propagate::Subtree)).await;
+    let gained = tried(&admin, give).await.unwrap();
+    assert!(gained.iter().any(|line| line.starts_with("ann Red ") && line.contains("true) (0, false)")), "{gained:?}");
+    assert!(gained.iter().all(|line| line.starts_with("ann Red ")), "nobody else: {gained:?}");
+    let held = async || people::one(&admin, bench.red, ann).await.unwrap().given.len();
+    assert_eq!(held().await, 0, "nothing is changed");
+    let audit = app::audit::list(&admin, bench.root(), 0, &Default::default(), 1).await.unwrap();
+    assert_ne!(audit[0].action, "policy.bind", "nor is it in the log");
+    // A rail takes from everybody below it, and from nobody above: the boss sees their own people lose, and only them.
+    let denial = document(r#"{"statements":[{"effect":"DENY","actions":["invoice:read"]}]}"#);
+    let policy = policies::create(&boss, bench.customer, "No bills", Level::Org, denial).await.unwrap();
+    give(&admin).await.unwrap();
+    let lay = async |cx: &Cx| policies::lay_guard(cx, bench.customer, policy.id).await;
+    let lost = tried(&boss, lay).await.unwrap();
+    let names: std::collections::BTreeSet<&str> = lost.iter().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), ["ann", "boss"], "{lost:?}");
+    assert!(lost.iter().all(|line| line.ends_with("(0, false) (1, true)")), "{lost:?}");
+    // What would be refused is refused, and what changes nobody's rights cannot be tried.
+    let remove = async |cx: &Cx| people::remove(cx, bench.customer, boss.user()).await;
+    assert_eq!(said(tried(&admin, remove).await), last_admin());
+    let invite = async |cx: &Cx| app::orgs::set_favourite(cx, bench.red, true).await;
+    assert_eq!(tried(&admin, invite).await.unwrap_err().field, "preview");
+}
+
+/// What a trial says is what the decision says once it is done: for random acts, on everybody.
+async fn a_trial_shows_what_comes_true(bench: Bench) {
+    let mut users = vec![bench.cx.user()];
+    for (at, name, role) in [
+        (bench.customer, "boss", Builtin::OrganizationAdmin),
+        (bench.red, "head", Builtin::DepartmentHead),
+        (bench.red, "member", Builtin::Member),
+        (bench.blue, "finance", Builtin::FinanceViewer),
+    ] {
+        users.push(bench.person(at, name, role).await.1);
+    }
+    let admin = bench.admin().await;
+    let desk = groups::create(&admin, bench.customer, "Desk").await.unwrap().id;
+    let orgs = [bench.root(), bench.customer, bench.red, bench.blue];
+    let store = bench.store().await;
+    // What everybody may do everywhere, by the decision itself.
+    let rights = async || {
+        let mut all = std::collections::BTreeSet::new();
+        let mut tx = store.read(&decide_job(bench.cx.realm, bench.root())).await.unwrap();
+        let now = bench.as_user(users[0]).await.context;
+        for user in &users {
+            let actor = store::actors::load(&mut tx, *user).await.unwrap();
+            for org in orgs {
+                let place = store::orgs::place(&mut tx, org).await.unwrap();
+                let may = Action::ALL.iter().filter(|action| decide(&actor, &Ask::of(**action), &place, &now).is_ok());
+                all.extend(may.map(|action| (*user, org, action.code())));
+            }
+        }
+        all
+    };
+    let chance = TestWorld::at("2026-11-01T00:00:00Z", 5);
+    let draw = |count: usize| {
+        let mut bytes = [0; 4];
+        base::World::fill_random(&chance, &mut bytes);
+        u32::from_le_bytes(bytes) as usize % count
+    };
+    let (mut done, mut seen) = (0, 0);
+    for _ in 0..40 {
+        let (user, org) = (users[1 + draw(users.len() - 1)], orgs[1 + draw(3)]);
+        let policy = [Builtin::Auditor, Builtin::BillingAdmin, Builtin::OrganizationAdmin][draw(3)];
+        let policy = PolicyRef::Builtin(policy);
+        let what = draw(7);
+        let act = async |cx: &Cx| -> Result<(), Failure> {
+            match what {
+                0 => bindings::bind(cx, org, binding(Holder::User(user), policy, Propagate::Subtree)).await.map(drop),
+                1 => bindings::bind(cx, bench.customer, binding(Holder::Group(desk), policy, Propagate::Here))
+                    .await
+                    .map(drop),
+                2 => groups::add_member(cx, bench.customer, desk, users[1]).await,
+                3 => people::set_suspended(cx, user, true).await,
+                4 => people::set_suspended(cx, user, false).await,
+                5 => people::add_member(cx, org, user, MEMBER).await,
+                _ => groups::remove_member(cx, bench.customer, desk, users[1]).await,
+            }
+        };
+        let before = rights().await;
+        let trial = bench.admin().await.previewing();
+        let result = act(&trial).await;
+        let told = app::preview::outcome(&trial, result).await;
+        assert_eq!(rights().await, before, "a trial changes nothing");
+        let really = act(&bench.admin().await).await;
+        assert_eq!(told.is_ok(), really.is_ok(), "{:?} {:?}", told.as_ref().err(), really.as_ref().err());
+        let (Ok(told), Ok(())) = (told, really) else { continue };
+        let after = rights().await;
+        done += 1;
+        // Every difference at a place that the trial names is told, and nothing else is.
+        for row in &told.changes {
+            for (codes, gone, come) in [(&row.loses, &before, &after), (&row.gains, &after, &before)] {
+                for code in codes.iter().filter(|_| row.reach != "below") {
+                    let right = (row.user, row.org, *code);
+                    assert!(gone.contains(&right) && !come.contains(&right), "{what}: {row:?} {code}");
+                    seen += 1;
+                }
+            }
+        }
+        for (user, org, code) in before.symmetric_difference(&after) {
+            let is_told = told
+                .changes
+                .iter()
+                .any(|row| row.user == *user && (row.gains.contains(code) || row.loses.contains(code)));
+            assert!(is_told, "{what}: {user} at {org}: {code} is not told: {:?}", told.changes);
+        }
+    }
+    assert!(done > 10 && seen > 50, "{done} acts, {seen} differences");
 }

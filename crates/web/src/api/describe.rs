@@ -13,6 +13,36 @@ use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Required};
 const WITHOUT_KEY: [&str; 5] =
     ["create_token", "export_audit", "show_invitation", "accept_invitation", "decline_invitation"];
 
+/// Operations that change rights, and can be tried first.
+const WITH_PREVIEW: [&str; 26] = [
+    "add_member",
+    "add_to_group",
+    "bind",
+    "create_policy",
+    "create_service",
+    "delete_group",
+    "delete_org",
+    "delete_policy",
+    "erase_user",
+    "lay_guard",
+    "lift_guard",
+    "move_org",
+    "put_idp",
+    "delete_idp",
+    "remove_user",
+    "restore_org",
+    "resume_org",
+    "set_account",
+    "set_admin_mode",
+    "set_membership",
+    "set_product",
+    "shut_account",
+    "suspend_org",
+    "take_from_group",
+    "unbind",
+    "update_policy",
+];
+
 /// Gives this description.
 #[utoipa::path(
     get,
@@ -43,6 +73,9 @@ pub(super) fn complete(description: &mut OpenApi) {
             if operation.operation_id.as_deref().is_none_or(|id| !WITHOUT_KEY.contains(&id)) {
                 operation.parameters.get_or_insert_default().push(RefOr::T(key_parameter()));
             }
+            if operation.operation_id.as_deref().is_some_and(|id| WITH_PREVIEW.contains(&id)) {
+                operation.parameters.get_or_insert_default().push(RefOr::T(preview_parameter()));
+            }
         }
     }
 }
@@ -60,6 +93,18 @@ fn complete_operation(operation: &mut Operation) {
         .content("application/problem+json", Content::new(Some(Ref::from_schema_name(ProblemBody::name()))))
         .build();
     operation.responses.responses.insert("default".to_owned(), RefOr::T(problem));
+}
+
+fn preview_parameter() -> Parameter {
+    ParameterBuilder::new()
+        .name("preview")
+        .parameter_in(ParameterIn::Query)
+        .required(Required::False)
+        .description(Some(
+            "true: nothing is changed; the answer, 200, says who would gain and lose what, as `changes` and `is_complete`.",
+        ))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::Boolean)))
+        .build()
 }
 
 fn key_parameter() -> Parameter {

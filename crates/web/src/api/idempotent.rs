@@ -12,9 +12,10 @@ use crate::Web;
 use crate::auth::Caller;
 use crate::problem::Problem;
 use app::sessions::SignedIn;
-use app::{Cx, Failure, Kind, idempotency, secrets};
+use app::{Cx, Failure, Kind, idempotency, preview, secrets};
 use axum::body::to_bytes;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -48,7 +49,10 @@ impl FromRequest<Web> for Change {
     async fn from_request(request: Request, web: &Web) -> Result<Self, Refused> {
         let (mut parts, body) = request.into_parts();
         let caller = Caller::from_request_parts(&mut parts, web).await;
-        let Caller(signed_in) = caller.map_err(Refused::Failed)?;
+        let Caller(mut signed_in) = caller.map_err(Refused::Failed)?;
+        if is_preview(&parts)? {
+            signed_in.cx = signed_in.cx.previewing();
+        }
         let unreadable = |_| Refused::malformed("Idempotency-Key", "Idempotency-Key: must be plain ASCII");
         let key = parts.headers.get("idempotency-key").map(|value| value.to_str().map(str::to_owned));
         let key = key.transpose().map_err(unreadable)?;
@@ -56,6 +60,13 @@ impl FromRequest<Web> for Change {
         let target = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
         Ok(Self { signed_in, key, method: parts.method, target, headers: parts.headers, body })
     }
+}
+
+/// Whether a query asks for what a change would do. Other names are the handler's.
+fn is_preview(parts: &Parts) -> Result<bool, Refused> {
+    let query = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map(|Query(names)| names).unwrap_or_default();
+    let Some((_, value)) = query.into_iter().find(|(name, _)| name == "preview") else { return Ok(false) };
+    value.parse().map_err(|_| Failure::invalid("preview", &value, "is neither true nor false").into())
 }
 
 /// Reads a body of text into memory.
@@ -102,12 +113,22 @@ impl Change {
         Err(Refused::plain(StatusCode::BAD_REQUEST, "idempotency_key_required", "Idempotency-Key", text))
     }
 
-    /// Does `work` unless its answer is known already.
+    /// Does `work` unless its answer is known already; with `?preview=true` it is only tried, and the answer says whom it
+    /// would give or take what.
     pub(super) async fn once<T: Serialize>(
         &self,
         status: StatusCode,
         work: impl Future<Output = Result<T, Refused>>,
     ) -> Result<Response, Refused> {
+        if self.cx().preview.is_on() {
+            let result = match work.await {
+                Ok(_) => Ok(()),
+                Err(Refused::Failed(problem)) => Err(problem.0),
+                Err(refused) => return Err(refused),
+            };
+            let tried = preview::outcome(self.cx(), result).await?;
+            return Ok(answer(StatusCode::OK, serde_json::to_string(&tried)?));
+        }
         let Some(key) = &self.key else {
             return Ok(answer(status, serde_json::to_string(&work.await?)?));
         };

@@ -482,6 +482,10 @@ pub(super) async fn update_policy(
 pub(super) struct Detach {
     /// `true` to take it from everybody who holds it.
     detach: Option<bool>,
+    /// Read by every change of rights: whether it is only tried.
+    #[serde(rename = "preview")]
+    #[param(ignore)]
+    _preview: Option<bool>,
 }
 
 /// Deletes a custom policy.

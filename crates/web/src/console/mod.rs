@@ -40,6 +40,7 @@ mod person_field;
 mod policies;
 mod policy_edit;
 mod policy_form;
+mod preview;
 mod prices;
 mod quarantine;
 mod reset;
@@ -60,6 +61,7 @@ use crate::Web;
 use axum::Router;
 pub(crate) use failed::failed_page;
 pub(crate) use frame::own_url;
+pub(crate) use preview::tried;
 pub(crate) use sign_in::next_cookie;
 pub(crate) use system::system;
 

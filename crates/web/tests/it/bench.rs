@@ -130,7 +130,14 @@ pub fn as_root(app: &Arc<App>, realm: RealmId) -> Cx {
     let admin = Binding::builtin(Builtin::OrganizationAdmin, realm.root(), Propagate::Subtree);
     let actor = Actor::new(identity, vec![realm.root()], vec![admin]);
     let context = Context { now_us, proved_us: Some(now_us), ..Context::default() };
-    Cx { app: app.clone(), actor: Arc::new(actor), realm, context, origin: app::Origin::default() }
+    Cx {
+        app: app.clone(),
+        actor: Arc::new(actor),
+        realm,
+        context,
+        origin: app::Origin::default(),
+        preview: app::Preview::default(),
+    }
 }
 
 /// Writes a reviewed file again where that is asked for.

@@ -48,7 +48,7 @@ access access_key act action actions active address admin_mode aggregation again
 by cascade charge child_cost_default child_products client_id client_secret code column confirm cost_default costs count csrf \
 currency days description detach dimensions document domain done draft drop email endpoint enforced exact external_account \
 favourite folder format from gateway granted groups_claim issue issuer kind level meter mfa_contexts mfa_policy month more \
-more_than name new next not_after not_before old outcome overlap page password prefix product products propagate provider q reach \
+more_than name new next not_after not_before old outcome overlap page password prefix preview product products propagate provider q reach \
 real_bucket region revoke_tokens save secret secret_key seen since slug sort state style suspended sure token_days token_days_max \
 trusted_for_mfa turn unit until username version view visible_costs vouches_for_domains with_products without_final_invoice zone";
 

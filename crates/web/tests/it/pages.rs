@@ -113,3 +113,46 @@ async fn another_organisation_is_one_click_away() {
     let foreign = bench.send(asked("POST", "/switch/favourite", &cookie, &mark(&root.root().to_string(), "yes"))).await;
     assert_eq!(foreign.status, StatusCode::NOT_FOUND);
 }
+
+/// What a change of rights would do is shown before it is done, by form and by API, and nothing is done by that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_rights_is_shown_first() {
+    let planted = Planted::new().await;
+    let (bench, person) = (planted.bench(), find(&planted, "organization_admin"));
+    let (cookie, org) = (format!("meterhouse={}", person.cookie), &person.org);
+    let user = planted.places[0].thing("user");
+    let given = async || {
+        let target = format!("/v1/orgs/{org}/users?limit=1000");
+        let all = bench.send(crate::bench::api("GET", &target, Some(&person.token), "")).await.json();
+        let found = all["data"].as_array().unwrap().iter().find(|found| found["id"] == user.as_str()).cloned();
+        found.unwrap()["policies"].to_string()
+    };
+    let before = given().await;
+    let page = format!("/o/{org}/people/{user}/policies");
+    let form = format!("csrf={}&policy=auditor&reach=subtree", person.csrf);
+    let shown = bench.send(asked("POST", &format!("{page}?preview=yes"), &cookie, &form)).await;
+    assert_eq!(shown.status, StatusCode::OK, "{}", shown.text);
+    for part in ["What would change", "Export the audit log", r#"name="policy" value="auditor""#, "Do it"] {
+        assert!(shown.text.contains(part), "{part}: {}", shown.text);
+    }
+    let refused = bench.send(asked("POST", &format!("{page}?preview=yes"), &cookie, "policy=auditor")).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN, "the form is no page's");
+    let body = format!(r#"{{"user":"{user}","policy":"auditor"}}"#);
+    let api = async |query: &str| {
+        let target = format!("/v1/orgs/{org}/bindings{query}");
+        bench.send(crate::bench::api("POST", &target, Some(&person.token), &body)).await
+    };
+    let told = api("?preview=true").await;
+    assert_eq!(told.status, StatusCode::OK, "{}", told.text);
+    let changes = told.json();
+    assert!(changes["is_complete"] == true && told.text.contains(r#""audit:export""#), "{}", told.text);
+    assert!(changes["changes"].as_array().unwrap().iter().all(|row| row["user"] == user.as_str()), "{}", told.text);
+    assert_eq!(api("?preview=maybe").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(given().await, before, "nothing is given yet");
+    let quiet = format!("/v1/orgs/{org}/prices?preview=true");
+    let book = r#"{"month":"2026-12","book":{"currency":"EUR","items":[]}}"#;
+    let quiet = bench.send(crate::bench::api("PUT", &quiet, Some(&person.token), book)).await;
+    assert!(quiet.status.is_client_error(), "{} {}", quiet.status, quiet.text);
+    assert_eq!(api("").await.status, StatusCode::CREATED);
+    assert_ne!(given().await, before);
+}
