@@ -16,6 +16,7 @@ use crate::failure::{Failure, Kind};
 use crate::health::Health;
 use crate::outside::Outside;
 use crate::passwords::Passwords;
+use crate::pdf_turns::PdfTurns;
 use crate::provider_cache::Providers;
 use crate::s3_cache::Caches;
 use crate::secrets::Vault;
@@ -54,6 +55,7 @@ pub struct App {
     pub(crate) outside: Outside,
     pub(crate) fetcher: Fetcher,
     pub(crate) providers: Providers,
+    pub(crate) pdf_turns: PdfTurns,
 }
 
 impl App {
@@ -88,6 +90,7 @@ impl App {
             outside,
             fetcher,
             providers: Providers::default(),
+            pdf_turns: PdfTurns::default(),
         }))
     }
 

@@ -2,6 +2,7 @@
 
 pub mod bills;
 pub mod costs;
+pub(crate) mod pdf_turns;
 pub mod prices;
 pub mod rating;
 pub mod trace;

@@ -33,6 +33,7 @@ pub use tenancy::{
 pub use usage::events;
 pub use world::MachineWorld;
 
+pub(crate) use self::billing::pdf_turns;
 pub(crate) use self::identity::{passwords, provider_cache, provider_rules, throttle};
 pub(crate) use self::s3::{s3_cache, sweeps};
 pub(crate) use tenancy::admins;

@@ -390,10 +390,15 @@ pub async fn paper(cx: &Cx, invoice: InvoiceId) -> Result<Paper, Failure> {
 /// The PDF of a paper.
 ///
 /// # Errors
-/// [`Failure`].
+/// [`Kind::Busy`] when too many are being made; [`Failure`].
 pub async fn pdf(cx: &Cx, invoice: InvoiceId) -> Result<Vec<u8>, Failure> {
     let paper = paper(cx, invoice).await?;
-    Ok(tokio::task::spawn_blocking(move || papers::pdf(&paper)).await??)
+    let turn = cx.app.pdf_turns.take().await?;
+    let work = move || {
+        let _turn = turn; // Kept until it is made, also when nobody waits for it any more.
+        papers::pdf(&paper)
+    };
+    Ok(tokio::task::spawn_blocking(work).await??)
 }
 
 /// The lines of a paper as CSV.
