@@ -236,6 +236,27 @@ pub async fn names(cx: &Cx, org: OrgId) -> Result<BTreeMap<OrgId, String>, Failu
     Ok(orgs::names_below(&mut tx, org).await?.into_iter().filter(|(org, _)| span.has(*org)).collect())
 }
 
+/// Names of those of some organisations that lie at or below `org`, as far as the actor may read them: for a page of a wide
+/// tree, which shows few.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn names_among(
+    cx: &Cx,
+    org: OrgId,
+    wanted: impl IntoIterator<Item = OrgId>,
+) -> Result<BTreeMap<OrgId, String>, Failure> {
+    let (grant, span) = cx.span(Action::OrgRead, org).await?;
+    let mut tx = cx.read_with(&grant).await?;
+    let mut found = BTreeMap::new();
+    for wanted in wanted.into_iter().collect::<BTreeSet<_>>().into_iter().filter(|wanted| span.has(*wanted)) {
+        if let Some(name) = orgs::name_below(&mut tx, org, wanted).await? {
+            found.insert(wanted, name);
+        }
+    }
+    Ok(found)
+}
+
 /// An organisation at which the actor has something, with what that is.
 #[derive(Debug, Clone)]
 pub struct Mine {

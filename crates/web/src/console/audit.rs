@@ -12,7 +12,7 @@ use crate::Web;
 use crate::auth::Visitor;
 use crate::problem::PageFailure;
 use access::Action;
-use app::rows::{AuditFilter, Org};
+use app::rows::{AuditEvent, AuditFilter, Org};
 use app::{Failure, audit, orgs};
 use askama::Template;
 use axum::Router;
@@ -20,6 +20,7 @@ use axum::extract::{Form, Path, Query};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
+use base::OrgId;
 
 /// Entries on a page.
 const PAGE: usize = 100;
@@ -36,9 +37,11 @@ struct AuditPage {
     page: Page,
     tabs: Vec<NavItem>,
     says: Says,
-    /// What the check of the whole chain found; empty below the root.
+    /// What the check of the whole chain found; empty below the root, and until it is asked for.
     chain: String,
     chain_broken: bool,
+    /// Where it is checked; empty below the root.
+    chain_href: String,
     base: String,
     query: Fields,
     suggestions: Vec<Suggestion>,
@@ -94,7 +97,7 @@ async fn list(visitor: Visitor, Path(org): Path<String>, Query(query): Query<Fie
     let more = events.len() > PAGE;
     events.truncate(PAGE);
     let users = user_names(&visitor, org.id).await;
-    let mut namer = Namer::new(org.id, users, orgs::names(cx, org.id).await?);
+    let mut namer = Namer::new(org.id, users, orgs::names_among(cx, org.id, events.iter().flat_map(named)).await?);
     let mut rows = Vec::new();
     for event in &events {
         let actor = namer.actor(cx, &event.actor).await;
@@ -104,13 +107,14 @@ async fn list(visitor: Visitor, Path(org): Path<String>, Query(query): Query<Fie
     let filters = filter_query(&query);
     let address = |more: String| [base.clone(), [filters.clone(), more].join("&")].join("?");
     let next = events.last().filter(|_| more).map(|event| address(format!("before={}", event.seq)));
-    let (chain, chain_broken) = chain(&visitor, &org).await?;
+    let (chain, chain_broken) = chain(&visitor, &org, query.has("chain")).await?;
     let page = AuditPage {
         page: Page::at(&visitor, &org, Menu::Tree, "Audit log").await,
         tabs: tabs(cx, org.id, TREE_TABS, "audit").await,
         says,
         chain,
         chain_broken,
+        chain_href: if org.parent.is_none() { format!("{base}?chain=check") } else { String::new() },
         suggestions: suggestions(&visitor, org.id).await,
         zone: org.zone.name().to_owned(),
         outcomes: choices(&OUTCOMES, query.get("outcome")),
@@ -130,9 +134,16 @@ async fn list(visitor: Visitor, Path(org): Path<String>, Query(query): Query<Fie
     show_with(status, &page)
 }
 
-/// The chain runs through the whole realm: it is checked where the whole of it may be read.
-async fn chain(visitor: &Visitor, org: &Org) -> Result<(String, bool), PageFailure> {
-    if org.parent.is_some() {
+/// The organisations that an entry names.
+fn named(event: &AuditEvent) -> Vec<OrgId> {
+    let ids = event.path.split('/').chain([event.target.as_str()]).filter_map(|id| id.parse().ok());
+    ids.chain([event.org]).collect()
+}
+
+/// The chain runs through the whole realm: it is checked where the whole of it may be read, when that is asked for, since
+/// every entry is read for it.
+async fn chain(visitor: &Visitor, org: &Org, is_asked: bool) -> Result<(String, bool), PageFailure> {
+    if org.parent.is_some() || !is_asked {
         return Ok((String::new(), false));
     }
     Ok(match audit::verify(&visitor.0.cx).await? {

@@ -100,7 +100,7 @@ async fn papers_page(
 ) -> Answer {
     let cx = &visitor.0.cx;
     let listed = bills::list(cx, org.id).await?;
-    let names = orgs::names(cx, org.id).await?;
+    let names = orgs::names_among(cx, org.id, listed.iter().map(|listed| listed.payer)).await?;
     let closes = may(cx, Action::InvoiceCreate, org.id).await;
     let empty = if closes {
         Empty::nothing_yet("A month becomes papers when it is closed, with the form on this page.", "", "")

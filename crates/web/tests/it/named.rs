@@ -45,7 +45,7 @@ const NAMED: [(&str, &str); 20] = [
 /// Fields that name nothing of the tree. Each was looked at.
 const PLAIN: &str = "\
 access access_key act action actions active address admin_mode aggregation again answer authoritative before book bucket \
-by cascade charge child_cost_default child_products client_id client_secret code column confirm cost_default costs count csrf \
+by cascade chain charge child_cost_default child_products client_id client_secret code column confirm cost_default costs count csrf \
 currency days description detach dimensions document domain done draft drop email endpoint enforced exact external_account \
 favourite folder format from gateway granted groups_claim issue issuer kind level meter mfa_contexts mfa_policy month more \
 more_than name new next not_after not_before old outcome overlap page password prefix preview product products propagate provider q reach \
