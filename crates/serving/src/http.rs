@@ -45,7 +45,7 @@ pub async fn serve_connection<F, B>(
     let may_take_more = serve_requests(&wire, &place, idle_max, stopped, answer).await;
     if may_take_more {
         tokio::select! {
-            () = wire.end() => {}
+            () = wire.end(idle_max) => {}
             () = place.sent_away() => {}
         }
     }

@@ -21,9 +21,6 @@ use tokio::time::Instant;
 /// How often it is asked what came across, while something is on its way.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// How long the last bytes of a connection may take.
-const LAST_BYTES_MAX: Duration = Duration::from_secs(5);
-
 /// A connection's socket, and the bodies of which the peer may not have everything yet.
 pub(crate) struct Wire {
     stream: TcpStream,
@@ -90,8 +87,12 @@ impl Wire {
     }
 
     fn known(&self) -> Known {
-        acknowledged(&self.stream)
-            .unwrap_or(Known { acknowledged: self.written.load(Ordering::Relaxed), is_over: false })
+        let written = self.written.load(Ordering::Relaxed);
+        match acknowledged(&self.stream) {
+            // The end of the stream is acknowledged as if it were a byte.
+            Some(known) => Known { acknowledged: known.acknowledged.min(written), ..known },
+            None => Known { acknowledged: written, is_over: false },
+        }
     }
 
     /// Settles the bodies that the peer has, all of them when the connection is over. Gives whether none is left.
@@ -118,28 +119,37 @@ impl Wire {
         }
     }
 
-    /// Tells the peer that nothing more will come, and waits a little for what is on its way.
-    pub(crate) async fn end(&self) {
-        let end = Instant::now() + LAST_BYTES_MAX;
-        let mut said = false;
-        while !self.settle_known() && Instant::now() < end {
-            if !said {
-                said = true;
-                if let Err(error) = rustix::net::shutdown(&self.stream, Shutdown::Write) {
-                    tracing::debug!(%error, "the connection is over already");
-                }
-            }
+    /// Tells the peer that nothing more will come, and waits for what is on its way as long as the peer takes some of it
+    /// every `idle_max`.
+    pub(crate) async fn end(&self, idle_max: Duration) {
+        if self.settle_known() {
+            return;
+        }
+        if let Err(error) = rustix::net::shutdown(&self.stream, Shutdown::Write) {
+            tracing::debug!(%error, "the connection is over already");
+        }
+        let (mut taken, mut since) = (self.known().acknowledged, Instant::now());
+        while !self.settle_known() && since.elapsed() < idle_max {
             tokio::time::sleep(LOOK).await;
+            let now = self.known().acknowledged;
+            if now > taken {
+                (taken, since) = (now, Instant::now());
+            }
         }
     }
 }
 
 impl Drop for Wire {
+    /// What was not taken is thrown away, and taken off: our kernel would go on delivering it after the end, uncounted.
     fn drop(&mut self) {
         let left = std::mem::take(&mut *self.unsettled());
-        if !left.is_empty() {
-            settle(left, self.known().acknowledged);
+        if left.is_empty() {
+            return;
         }
+        if let Err(error) = rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO)) {
+            tracing::warn!(%error, "what is left of a connection may still be delivered");
+        }
+        settle(left, self.known().acknowledged);
     }
 }
 
@@ -267,7 +277,7 @@ mod tests {
         let place = Connections::new(Default::default(), |_| false).admit(peer.ip()).unwrap();
         tokio::spawn(async move {
             let (_stop, stopped) = watch::channel(false);
-            serve_connection(stream, place, Duration::from_secs(60), stopped, |request| {
+            serve_connection(stream, place, Duration::from_millis(300), stopped, |request| {
                 let (receipt, heard) = (request.extensions().get::<Receipt>().unwrap().clone(), heard.clone());
                 async move {
                     let answer = answer(bytes);
@@ -314,5 +324,21 @@ mod tests {
         let received = hears.recv().await.unwrap();
         // What it read, and at most what its own buffer held besides.
         assert!((65_800..66_000 + 65_536).contains(&received), "{received}");
+    }
+
+    /// Whoever reads nothing until the connection is cut gets nothing more afterwards than was counted.
+    #[tokio::test]
+    async fn what_is_taken_off_is_not_delivered() {
+        const SIZE: usize = 32 << 20; // More than all buffers on the way hold.
+        let (mut client, mut hears) = client(SIZE, Some(16_384)).await;
+        client.write_all(ASK).await.unwrap();
+        client.readable().await.unwrap();
+        let received = hears.recv().await.unwrap();
+        assert!(received < SIZE as u64, "the end was cut: {received}");
+        let (mut got, mut part) = (0, vec![0; 65_536]);
+        while let Ok(count @ 1..) = client.read(&mut part).await {
+            got += count as u64;
+        }
+        assert!(got <= received + head_bytes(&answer(SIZE)), "{got} came, {received} were counted");
     }
 }

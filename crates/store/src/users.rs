@@ -63,6 +63,12 @@ impl User {
         }
     }
 
+    /// Whether nothing names the person any more.
+    #[must_use]
+    pub fn is_erased(&self) -> bool {
+        self.state == "deprovisioned" && self.email.is_empty() && self.display_name == FORMER
+    }
+
     /// What keeps an address unique: the address itself, or the id of a service.
     fn key(&self) -> String {
         if self.email.is_empty() { self.id.to_string() } else { email_key(&self.email) }
@@ -115,6 +121,9 @@ pub struct PeopleQuestion {
     /// At most so many; 0 for [`PEOPLE_MAX`].
     pub limit: usize,
 }
+
+/// The name of somebody whose name was replaced.
+const FORMER: &str = "former user";
 
 /// People that one question gives at most.
 pub const PEOPLE_MAX: usize = 1_001;
@@ -386,7 +395,8 @@ pub async fn unattached(tx: &mut Tx) -> Result<Vec<User>, StoreError> {
         "select u.user_id, u.home_org_id, u.email, u.display_name, u.password_hash, u.state, u.created_us, u.kind,
                 u.description
            from user_account u
-          where u.realm_id = $1 and u.kind = 'human' and u.state <> 'pending' and u.email <> ''
+          where u.realm_id = $1 and u.kind = 'human' and u.state <> 'pending'
+            and not (u.state = 'deprovisioned' and u.email = '' and u.display_name = 'former user')
             and not exists (select 1 from membership m where m.realm_id = $1 and m.user_id = u.user_id)
           order by u.email_key"
     );

@@ -122,6 +122,9 @@ pub async fn create(cx: &Cx, new: NewToken) -> Result<(Token, String), Failure> 
     if new.actions.iter().any(named) {
         cx.check_fresh()?;
     }
+    if cx.actor.memberships().is_empty() {
+        return Err(Failure::new(Kind::Forbidden, "you belong to no organisation; ask an admin to add you"));
+    }
     if new.scope_org.is_none() {
         cx.allow(Action::TokenOwn, home).await?;
     }

@@ -3,6 +3,7 @@
 use crate::authority::Cx;
 use crate::failure::{Failure, Kind};
 use crate::giving::{check_giving, rights_of};
+use crate::people::check_not_shut;
 use crate::{admins, policies};
 use access::{Action, Context, PolicyRef, Propagate, may_give};
 use base::{BindingId, OrgId};
@@ -40,6 +41,9 @@ pub async fn bind(cx: &Cx, org: OrgId, new: NewBinding) -> Result<BindingId, Fai
         return Err(Failure::unreadable("resources", "must be at most 100 of the form service:id"));
     }
     check_holder(cx, &mut tx, new.holder, org).await?;
+    if let Holder::User(user) = new.holder {
+        check_not_shut(&mut tx, user).await?;
+    }
     check_own_time(cx, &mut tx, &new, org).await?;
     policies::check_denying(cx, &mut tx, new.policy, new.holder, org).await?;
     let id = BindingId(cx.app.fresh());

@@ -7,9 +7,10 @@ use crate::people::{check_email, insert, join};
 use crate::secrets::realm_of;
 use crate::sessions::Client;
 use crate::{orgs, passwords, scim, secrets, sign_in};
-use access::{Action, Actions, PolicyRef, Propagate};
+use access::{Action, Actions, Place, PolicyRef, Propagate};
 use base::{InvitationId, OrgId, RealmId, UserId, Zone};
 use std::sync::Arc;
+use store::Tx;
 use store::bindings::Holder;
 use store::invitations::{self, Invitation};
 use store::users::{self, User};
@@ -109,6 +110,8 @@ pub struct Offer {
 pub async fn offer(app: &Arc<App>, secret: &str) -> Result<Offer, Failure> {
     let (door, found) = pending(app, secret).await?;
     let mut tx = door.read().await?;
+    let place = store::orgs::place(&mut tx, found.org).await.map_err(|_| gone())?;
+    check_stands(app, &mut tx, &found, &place, door.now_us()).await?;
     let org = store::orgs::get(&mut tx, found.org).await?;
     let invited_by = match found.invited_by {
         UserId(0) => String::new(),
@@ -127,6 +130,29 @@ pub async fn offer(app: &Arc<App>, secret: &str) -> Result<Offer, Failure> {
         role_sentence,
         propagate: found.propagate,
         expires_us: found.expires_us,
+    })
+}
+
+/// An invitation stands as long as its maker could give what it gives, and somebody can join.
+async fn check_stands(
+    app: &Arc<App>,
+    tx: &mut Tx,
+    found: &Invitation,
+    place: &Place,
+    now_us: i64,
+) -> Result<(), Failure> {
+    if place.suspended_from.is_some() {
+        return Err(Failure::conflict("the organisation is suspended; nobody can join it now"));
+    }
+    if found.invited_by == UserId(0) {
+        return Ok(());
+    }
+    let inviter = actor_of(app, tx, found.invited_by).await?;
+    let (allows, denies) = rights_of(tx, found.policy, found.org).await?;
+    let rights = allows | denies | Actions::of(&[Action::UserInvite]);
+    check_reach(&inviter, rights, found.propagate, place, &now_of(now_us)).map_err(|_| {
+        let text = "whoever sent this invitation may not give what it offers any more; ask for a new one";
+        Failure::new(Kind::Gone, text)
     })
 }
 
@@ -171,6 +197,11 @@ pub async fn accept(app: &Arc<App>, secret: &str, joiner: Joiner<'_>) -> Result<
     let known = users::by_email(&mut tx, &found.email).await?;
     let waiting = scim::waiting(&mut tx, found.org, &found.email).await?;
     drop(tx);
+    if known.as_ref().is_some_and(|user| user.state == "deprovisioned") {
+        return Err(Failure::conflict(
+            "the account with this address was shut for good; it can be used again in a month",
+        ));
+    }
     // An account that a directory made is taken over by who sets its first password.
     let takes_over = waiting.as_ref().is_some_and(|row| known.as_ref().is_none_or(|user| user.id == row.account));
     let password_hash = match known.as_ref().filter(|_| !takes_over) {
@@ -179,6 +210,10 @@ pub async fn accept(app: &Arc<App>, secret: &str, joiner: Joiner<'_>) -> Result<
             let typed = (found.email.as_str(), joiner.password);
             if sign_in::compare(app, &meant, typed, &joiner.client).await?.is_none() {
                 return Err(Failure::unreadable("password", "is not the one of your account here"));
+            }
+            if user.state == "suspended" {
+                let text = "your account is suspended; whoever suspended it must resume it first";
+                return Err(Failure::new(Kind::Forbidden, text));
             }
             user.password_hash.clone()
         }
@@ -190,15 +225,7 @@ pub async fn accept(app: &Arc<App>, secret: &str, joiner: Joiner<'_>) -> Result<
     };
     let mut tx = door.change(found.org).await?;
     let place = store::orgs::place(&mut tx, found.org).await?;
-    if place.suspended_from.is_some() {
-        return Err(Failure::conflict("the organisation is suspended; nobody can join it now"));
-    }
-    if found.invited_by != UserId(0) {
-        let inviter = actor_of(app, &mut tx, found.invited_by).await?;
-        let (allows, denies) = rights_of(&mut tx, found.policy, found.org).await?;
-        let rights = allows | denies | Actions::of(&[Action::UserInvite]);
-        check_reach(&inviter, rights, found.propagate, &place, &now_of(door.now_us())).map_err(|_| gone())?;
-    }
+    check_stands(app, &mut tx, &found, &place, door.now_us()).await?;
     if invitations::settle(&mut tx, found.id, "accepted").await? == 0 {
         return Err(gone());
     }

@@ -41,8 +41,17 @@ fn exists(email: &str) -> Failure {
     Failure::conflict(text).coded("user_exists_in_tree")
 }
 
+/// Nothing opens an account again that was shut, and nothing is given to it.
+pub(crate) async fn check_not_shut(tx: &mut Tx, user: UserId) -> Result<(), Failure> {
+    match users::get(tx, user).await?.state.as_str() {
+        "deprovisioned" => Err(Failure::conflict("this account was shut for good; invite the person anew")),
+        _ => Ok(()),
+    }
+}
+
 /// Makes a user a member of `org`.
 pub(crate) async fn join(tx: &mut Change, user: UserId, org: OrgId, source: &str) -> Result<(), Failure> {
+    check_not_shut(tx, user).await?;
     let membership = Membership {
         user,
         org,
@@ -125,7 +134,12 @@ pub async fn add_member(cx: &Cx, org: OrgId, user: UserId, policy: PolicyRef) ->
 async fn sees(cx: &Cx, user: UserId) -> Result<(), Failure> {
     let mut tx = cx.look_around().await?;
     let places = memberships::of_user(&mut tx, user).await?;
+    let account = users::get(&mut tx, user).await;
     drop(tx);
+    if matches!(account, Err(store::StoreError::NotFound(_))) {
+        return Err(Failure::not_found("user"));
+    }
+    account?;
     // Who belongs nowhere any more is known to those who see the whole tree.
     let root = cx.realm.root();
     if places.is_empty() && cx.may(Action::UserRead, root).await && cx.may_below(Action::UserRead, root).await {
@@ -289,7 +303,8 @@ async fn seen(cx: &Cx, org: OrgId, question: &PeopleQuestion) -> Result<Vec<User
     })
 }
 
-/// Whom an address or a name means among the people at `org` and below.
+/// Whom a whole address or a whole name means among the people at `org` and below. A part of one means nobody: rights would
+/// go to whoever has the longer one.
 ///
 /// # Errors
 /// [`Kind::Invalid`] naming `field` when it fits nobody, or several.
@@ -304,12 +319,10 @@ pub async fn named(cx: &Cx, org: OrgId, field: &str, text: &str) -> Result<UserI
         users::email_key(&user.email) == users::email_key(search)
             || user.display_name.to_lowercase() == search.to_lowercase()
     };
-    let meant: Vec<&User> = found.iter().filter(is_meant).collect();
-    match (meant.as_slice(), found.as_slice()) {
-        ([user], _) => Ok(user.id),
-        ([], [user]) => Ok(user.id),
-        ([], []) => Err(Failure::invalid(field, search, "is neither name nor address of anybody here")),
-        _ => Err(Failure::invalid(field, search, "fits several people; give the whole address")),
+    match found.iter().filter(is_meant).collect::<Vec<_>>().as_slice() {
+        [user] => Ok(user.id),
+        [] => Err(Failure::invalid(field, search, "is neither the address nor the name of anybody here")),
+        _ => Err(Failure::invalid(field, search, "is the name of several people; give the address")),
     }
 }
 
@@ -641,6 +654,7 @@ pub async fn rename(cx: &Cx, user: UserId, name: &str) -> Result<(), Failure> {
     } else {
         cx.change_with(&allow_everywhere(cx, Action::UserUpdate, user).await?).await?
     };
+    check_not_shut(&mut tx, user).await?;
     let found = users::get(&mut tx, user).await?;
     users::rename(&mut tx, user, name.trim()).await?;
     let detail = serde_json::json!({ "before": found.display_name, "after": name.trim() });

@@ -3,8 +3,8 @@
 
 use crate::authority::{Change, Cx, Operator, Span};
 use crate::failure::{Failure, Kind};
-use crate::people::{allow_everywhere, deprovision_in, shut};
-use access::Action;
+use crate::people::{add_member, allow_everywhere, deprovision_in, shut};
+use access::{Action, Builtin, PolicyRef};
 use base::{RealmId, UserId};
 use store::users::{self, User};
 use store::{Tx, across, idps, invitations, memberships, sign_in_trouble};
@@ -23,6 +23,17 @@ pub async fn list(cx: &Cx) -> Result<Vec<User>, Failure> {
     }
     let mut tx = cx.read_with(&grant).await?;
     Ok(users::unattached(&mut tx).await?)
+}
+
+/// Makes somebody who belongs to no organisation a member of the highest one.
+///
+/// # Errors
+/// [`Kind::NotFound`] for whoever belongs to one, or is not there.
+pub async fn add(cx: &Cx, user: UserId) -> Result<(), Failure> {
+    if !list(cx).await?.iter().any(|found| found.id == user) {
+        return Err(Failure::not_found("user"));
+    }
+    add_member(cx, cx.realm.root(), user, PolicyRef::Builtin(Builtin::Member)).await
 }
 
 /// Shuts an account for good, unless it is, and replaces what names the person at once: name, address, identities of
@@ -45,7 +56,7 @@ fn check_named(account: &User) -> Result<(), Failure> {
     if account.kind != "human" {
         return Err(Failure::conflict("this is a program: shut it instead"));
     }
-    if account.email.is_empty() {
+    if account.is_erased() {
         return Err(Failure::conflict("this person is erased already"));
     }
     Ok(())

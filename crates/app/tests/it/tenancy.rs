@@ -1132,6 +1132,29 @@ async fn an_invitation_says_what_it_offers(bench: Bench) {
     ] {
         assert_eq!(gone.unwrap_err().kind, Kind::Gone);
     }
+    // It stands as long as its maker could give what it gives, and so it is shown.
+    let (head, _) = bench.person(bench.red, "head", Builtin::DepartmentHead).await;
+    let (_, secret) = invitations::invite(&head, bench.red, "late@example.com", MEMBER, Propagate::Here).await.unwrap();
+    assert!(invitations::offer(&bench.app, &secret).await.is_ok());
+    people::remove(&bench.admin().await, bench.red, head.user()).await.unwrap();
+    for gone in [
+        invitations::offer(&bench.app, &secret).await.map(drop),
+        invitations::accept(&bench.app, &secret, joiner("Late", PASSWORD)).await.map(drop),
+    ] {
+        assert!(gone.unwrap_err().text.contains("may not give what it offers any more"));
+    }
+    // Whoever is suspended joins nothing, and whoever is shut learns why.
+    let (_, ann) = bench.person(bench.blue, "ann", Builtin::Member).await;
+    let invite = async || {
+        let policy = MEMBER;
+        invitations::invite(&bench.cx, bench.red, "ann@example.com", policy, Propagate::Here).await.unwrap().1
+    };
+    people::set_suspended(&bench.admin().await, ann, true).await.unwrap();
+    let refused = invitations::accept(&bench.app, &invite().await, joiner("", PASSWORD)).await.unwrap_err();
+    assert!(refused.kind == Kind::Forbidden && refused.text.contains("suspended"), "{refused}");
+    people::deprovision(&bench.admin().await, ann).await.unwrap();
+    let refused = invitations::accept(&bench.app, &invite().await, joiner("", PASSWORD)).await.unwrap_err();
+    assert!(refused.kind == Kind::Conflict && refused.text.contains("shut for good"), "{refused}");
 }
 
 /// T-O. Who was taken out of their only organisation can be found, added again, let in by a link, and erased: by those who
@@ -1172,8 +1195,19 @@ async fn who_belongs_nowhere_is_found_and_erased(bench: Bench) {
     assert_eq!(app::unattached::erase(&admin, bob).await.unwrap_err().kind, Kind::Conflict);
     // Erasing somebody who still belongs somewhere takes them out as shutting does; the last admin stays.
     assert_eq!(said(app::unattached::erase(&admin, below.user()).await), last_admin());
+    // Whoever belongs somewhere is not added by this way, and whoever was never there is nobody.
+    assert_eq!(app::unattached::add(&admin, ann).await.unwrap_err().kind, Kind::NotFound);
+    assert_eq!(people::add_member(&admin, bench.blue, UserId(77), MEMBER).await.unwrap_err().kind, Kind::NotFound);
     app::unattached::erase(&admin, ann).await.unwrap();
     assert!(sign_in(&bench.app, "ann@example.com", PASSWORD).await.is_err());
+    // Nothing names or opens an account again that was shut.
+    for (what, result) in [
+        ("add", people::add_member(&admin, bench.red, ann, MEMBER).await),
+        ("rename", people::rename(&admin, ann, "Ann Again").await),
+        ("bind", bench.bind(bench.root(), Holder::User(ann), PolicyRef::ADMIN, Propagate::Here).await.map(drop)),
+    ] {
+        assert!(result.is_err(), "{what}");
+    }
 }
 
 /// T-K. Marks are one's own, and lead only to what one may see.
@@ -1197,10 +1231,11 @@ async fn somebody_is_named_by_address_or_name(bench: Bench) {
     let (_, anna) = bench.person(bench.red, "anna", Builtin::Member).await;
     bench.person(bench.blue, "elsewhere", Builtin::Member).await;
     let named = async |text: &str| people::named(&bench.cx, bench.red, "user", text).await;
-    for (text, user) in [(" ANN@example.com", ann), ("Ann", ann), ("anna@", anna)] {
+    for (text, user) in [(" ANN@example.com", ann), ("Ann", ann), ("ANNA", anna)] {
         assert_eq!(named(text).await.unwrap(), user, "{text}");
     }
-    for text in ["an", "", "elsewhere", "elsewhere@example.com"] {
+    // A part of an address is nobody's: rights would go to whoever has the longer one.
+    for text in ["an", "", "elsewhere", "elsewhere@example.com", "nna@example.com", "anna@"] {
         let refused = named(text).await.unwrap_err();
         assert_eq!((refused.kind, refused.field.as_str()), (Kind::Invalid, "user"), "{text}");
     }

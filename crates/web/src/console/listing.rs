@@ -25,7 +25,9 @@ impl Listing {
         let (all, search) = (rows.len(), query.get("q").trim().to_owned());
         let wanted = search.to_lowercase();
         rows.retain(|row| wanted.is_empty() || text(row).to_lowercase().contains(&wanted));
-        let (count, no) = (rows.len(), query.get("page").parse().unwrap_or(1_usize).clamp(1, 1_000_000));
+        let count = rows.len();
+        // Behind the last page is the last page: a list that got shorter has no empty one.
+        let no = query.get("page").parse().unwrap_or(1_usize).clamp(1, count.div_ceil(PAGE).max(1));
         rows.drain(..count.min((no - 1) * PAGE));
         let is_last = rows.len() <= PAGE;
         rows.truncate(PAGE);
@@ -60,7 +62,8 @@ mod tests {
         let (rows, listing) = shown(r#"[["page","3"]]"#);
         assert_eq!((rows.len(), rows[0]), (50, 200));
         assert_eq!((listing.first_href.as_str(), listing.next_href.as_str()), ("/list?q=&page=1", ""));
-        assert!(shown(r#"[["page","9"]]"#).0.is_empty() && shown(r#"[["page","x"]]"#).0.len() == 100);
+        assert_eq!(shown(r#"[["page","9"]]"#).0[0], 200, "the last one");
+        assert!(shown(r#"[["page","x"]]"#).0.len() == 100 && shown(r#"[["page","0"]]"#).0[0] == 0);
     }
 
     #[test]

@@ -7,9 +7,8 @@ use super::listing::Listing;
 use crate::Web;
 use crate::auth::Visitor;
 use crate::problem::PageFailure;
-use access::{Builtin, PolicyRef};
 use app::rows::{Org, User};
-use app::{Failure, people, unattached};
+use app::{Failure, unattached};
 use askama::Template;
 use axum::Router;
 use axum::extract::{Form, Path, Query};
@@ -94,7 +93,7 @@ async fn act(
     let user: UserId = parse(&user, "user")?;
     let cx = &visitor.0.cx;
     let result = match act.as_str() {
-        "add" => people::add_member(cx, org.id, user, PolicyRef::Builtin(Builtin::Member)).await,
+        "add" => unattached::add(cx, user).await,
         "erase" if fields.get("sure") == "yes" => unattached::erase(cx, user).await,
         "erase" => return confirm_erasing(&visitor, &org, user).await,
         _ => Err(Failure::not_found("page")),
