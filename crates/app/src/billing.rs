@@ -5,4 +5,5 @@ pub mod costs;
 pub(crate) mod pdf_turns;
 pub mod prices;
 pub mod rating;
+pub mod recomputed;
 pub mod trace;

@@ -18,7 +18,7 @@ mod tenancy;
 pub mod usage;
 mod world;
 
-pub use self::billing::{bills, costs, prices, rating, trace};
+pub use self::billing::{bills, costs, prices, rating, recomputed, trace};
 pub use self::identity::{domains, factors, idps, resets, scim, security, sessions, sign_in, sso, tokens};
 pub use self::s3::{buckets, keys, s3_session, sources, sweep};
 pub use ::identity::proxies::Proxies;

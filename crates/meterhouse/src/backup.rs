@@ -206,6 +206,11 @@ async fn look(folder: &Path) -> Result<(), Exit> {
     let found = app::audit::verify_by_operator(&operator).await?;
     println!("log      {} entries of {} trees are an unbroken chain", found.entries, found.trees);
     println!("ledger   {} entries are balanced", found.ledger_entries);
+    let made_again = app::recomputed::last_months(&app, &operator).await?;
+    if let Some(first) = made_again.differing.first() {
+        return Err(Exit::failed(format!("{} documents differ: {first}", made_again.differing.len())));
+    }
+    println!("figures  {} documents of the last closed months come out the same again", made_again.same);
     app.close().await;
     Ok(())
 }

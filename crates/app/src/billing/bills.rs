@@ -174,7 +174,7 @@ fn profile_of(seller: &Org, edge: &RatedEdge) -> Profile {
 
 /// One line for each item and organisation, items in the order of the book. Lines without quantity and
 /// amount are left out.
-fn lines_of(tree: &BilledTree, edge: &RatedEdge) -> Result<Vec<LineSource>, Failure> {
+pub(crate) fn lines_of(tree: &BilledTree, edge: &RatedEdge) -> Result<Vec<LineSource>, Failure> {
     let mut lines = Vec::new();
     for item in &edge.agreement.book.items {
         for charge in edge.charges.iter().filter(|charge| charge.item_code == item.code) {

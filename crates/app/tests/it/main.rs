@@ -315,6 +315,13 @@ async fn late_usage_becomes_an_adjustment(bench: Bench) {
     bench.use_hours(bench.red, "c", "2026-11-01T00:00:00Z", "1").await;
     bench.at("2026-12-01T00:00:01Z");
     assert_eq!(amounts(&bench.close("2026-11").await)[0].1, 100);
+    // Documents follow from their usage and prices, each as of its own batch, also where usage came later.
+    let operator = app::Operator::at(Store::open(&bench.url).await.unwrap(), bench.world.clone());
+    let again = app::recomputed::last_months(&bench.app, &operator).await.unwrap();
+    assert!(again.differing.is_empty() && again.same > 0, "{again:?}");
+    bench.execute("update invoice set paper_json = replace(paper_json, '\"total_minor\":', '\"total_minor\":1')");
+    let again = app::recomputed::last_months(&bench.app, &operator).await.unwrap();
+    assert_eq!((again.same, again.differing.is_empty()), (0, false), "{again:?}");
 }
 
 async fn late_usage_of_a_month_without_paper_is_billed(bench: Bench) {
