@@ -336,13 +336,13 @@ def test_who_may_do_what_is_made_tried_and_explained(stage):
     opened(browser, stage, f"/o/{root}/access?action=invoice:void")
     says(browser, "ALLOW by Organization Admin at Northwind Cloud: holds")
     before = main_text(browser)
-    send(browser, "Show who could", draft=document, holder="Nora")
+    send(browser, "Show who could", draft=document, holder="Nora North")
     assert "this draft" in main_text(browser) and "this draft" not in before
     shoot(browser, "access-draft")
     # A group gives its members a policy.
     opened(browser, stage, f"/o/{root}/groups")
     send(browser, "Make a group", name="Desk")
-    send(browser, "Put into the group", user="Nora")
+    send(browser, "Put into the group", user="Nora North")
     send(browser, "Give", button="Show what would change", policy="Invoice desk")
     says(browser, "Nothing is changed yet")
     for details in browser.find_elements(By.CSS_SELECTOR, "main details"):
