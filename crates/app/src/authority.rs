@@ -233,6 +233,11 @@ pub(crate) trait Named: Sized {
     fn org(&self) -> OrgId;
 }
 
+/// Whether somebody may do something, a fresh proof aside: that is asked for when it is done.
+fn offers(actor: &Actor, ask: &Ask<'_>, place: &Place, context: &Context) -> bool {
+    matches!(decide(actor, ask, place, context), Ok(_) | Err(Denied::StepUp(_)))
+}
+
 impl Cx {
     /// The user who asks.
     #[must_use]
@@ -295,14 +300,13 @@ impl Cx {
     /// The same for a single thing or a part of a product.
     pub async fn may_ask(&self, ask: Ask<'_>, org: OrgId) -> bool {
         let Ok(place) = self.place(org).await else { return false };
-        matches!(decide(&self.actor, &ask, &place, &self.now()), Ok(_) | Err(Denied::StepUp(_)))
+        offers(&self.actor, &ask, &place, &self.now())
     }
 
     /// Whether the actor may do `action` at a child of `org` about which nothing else is said.
     pub async fn may_below(&self, action: Action, org: OrgId) -> bool {
         let Ok(place) = self.place(org).await else { return false };
-        let answer = decide(&self.actor, &Ask::of(action), &place.somewhere_below(), &self.now());
-        matches!(answer, Ok(_) | Err(Denied::StepUp(_)))
+        offers(&self.actor, &Ask::of(action), &place.somewhere_below(), &self.now())
     }
 
     /// A transaction that reads, for somebody who may do `action` at `org`.

@@ -97,16 +97,19 @@ impl Wire {
 
     /// Settles the bodies that the peer has, all of them when the connection is over. Gives whether none is left.
     pub(crate) fn settle_known(&self) -> bool {
-        if self.unsettled().is_empty() {
+        let mut unsettled = self.unsettled();
+        if unsettled.is_empty() {
             return true;
         }
         let Known { acknowledged, is_over } = self.known();
-        let (settled, left) = std::mem::take(&mut *self.unsettled())
+        let (settled, left): (Vec<_>, Vec<_>) = std::mem::take(&mut *unsettled)
             .into_iter()
-            .partition(|body: &Unsettled| is_over || body.begins + body.bytes <= acknowledged);
-        *self.unsettled() = left;
+            .partition(|body| is_over || body.begins + body.bytes <= acknowledged);
+        let is_settled = left.is_empty();
+        *unsettled = left;
+        drop(unsettled);
         settle(settled, acknowledged);
-        self.unsettled().is_empty()
+        is_settled
     }
 
     /// Settles bodies for as long as it is polled.
@@ -194,13 +197,6 @@ fn head_bytes<B>(answer: &Response<B>) -> u64 {
 /// The socket as HTTP reads and writes it.
 pub(crate) struct Socket(pub(crate) Arc<Wire>);
 
-impl Socket {
-    fn written(&self, bytes: usize) -> Poll<io::Result<usize>> {
-        self.0.written.fetch_add(bytes as u64, Ordering::Relaxed);
-        Poll::Ready(Ok(bytes))
-    }
-}
-
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
@@ -227,8 +223,10 @@ impl AsyncWrite for Socket {
             ready!(self.0.stream.poll_write_ready(cx))?;
             match self.0.stream.try_write_vectored(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-                Ok(written) => return self.written(written),
+                written => {
+                    self.0.written.fetch_add(*written.as_ref().unwrap_or(&0) as u64, Ordering::Relaxed);
+                    return Poll::Ready(written);
+                }
             }
         }
     }

@@ -82,18 +82,6 @@ pub async fn at_org(tx: &mut Tx, org: OrgId) -> Result<Vec<Membership>, StoreErr
     tx.fetch_all(sql, params![org], from_row).await
 }
 
-/// Ids and names of the members of `org` itself, by address.
-pub async fn names_at(tx: &mut Tx, org: OrgId) -> Result<Vec<(UserId, String)>, StoreError> {
-    let sql = scoped!(
-        "select u.user_id, u.display_name
-           from membership m
-           join user_account u on u.realm_id = m.realm_id and u.user_id = m.user_id
-          where m.realm_id = $1 and m.org_id = $2
-          order by u.email_key"
-    );
-    tx.fetch_all(sql, params![org], |row| Ok((row.parsed("user_id")?, row.text("display_name")?))).await
-}
-
 /// Suspends or reactivates a membership.
 pub async fn set_state(tx: &mut Tx, user: UserId, org: OrgId, state: &str) -> Result<u64, StoreError> {
     crate::watch::user(tx, user).await?;

@@ -1,10 +1,12 @@
 //! What a change of rights would do: it is made, both sides are compared by the decision itself, and it is undone.
 
 use super::lockout::trial;
+use super::offers;
 use crate::failure::Failure;
-use access::{Action, Actor, Ask, Context, Denied, Place, decide};
+use access::{Action, Actor, Ask, Context, Place};
 use base::{OrgId, UserId};
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use store::holdings::{self, Holdings};
 use store::{StoreError, Tx, actors, orgs};
@@ -63,19 +65,26 @@ impl Preview {
 /// Compares a change with what was before it.
 pub(super) async fn of(before: &mut Tx, after: &mut Tx, now_us: i64) -> Result<Effects, Failure> {
     let (was, is) = (holdings::all(before).await?, holdings::all(after).await?);
-    let changed: BTreeSet<OrgId> =
-        was.orgs.keys().chain(is.orgs.keys()).filter(|org| was.orgs.get(org) != is.orgs.get(org)).copied().collect();
+    let changed: BTreeSet<OrgId> = differing(&was.orgs, &is.orgs).copied().collect();
     let touched = touched(&was, &is, &changed);
     let mut found = Effects { rows: Vec::new(), is_complete: touched.len() <= PEOPLE_MAX };
     let context = trial(now_us, None);
+    let mut known_places: BTreeMap<OrgId, (Option<Place>, Option<Place>)> = BTreeMap::new();
     for user in touched.into_iter().take(PEOPLE_MAX) {
-        let actors = (actor(before, user).await?, actor(after, user).await?);
+        let actors =
+            (found_or_none(actors::load(before, user).await)?, found_or_none(actors::load(after, user).await)?);
         let known = actors.1.as_ref().or(actors.0.as_ref());
         let name = known.map(|actor| actor.identity.name.clone()).unwrap_or_default();
         let places: BTreeSet<OrgId> =
             [&was, &is].iter().filter_map(|side| side.places.get(&user)).flatten().copied().collect();
         for org in places.union(&changed) {
-            let at = (place(before, *org).await?, place(after, *org).await?);
+            let at = match known_places.entry(*org) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(free) => free.insert((
+                    found_or_none(orgs::place(before, *org).await)?,
+                    found_or_none(orgs::place(after, *org).await)?,
+                )),
+            };
             let rows = compare((&actors.0, &at.0), (&actors.1, &at.1), &context);
             found.rows.extend(rows.into_iter().map(|(reach, gains, loses)| Effect {
                 user,
@@ -94,17 +103,9 @@ pub(super) async fn of(before: &mut Tx, after: &mut Tx, now_us: i64) -> Result<E
 /// Whom a change may touch: whose own rows are others, who holds a policy that reads otherwise, and whoever has something
 /// on the way to a place that changed, or below it.
 fn touched(was: &Holdings, is: &Holdings, changed: &BTreeSet<OrgId>) -> BTreeSet<UserId> {
-    let mut found: BTreeSet<UserId> = was
-        .users
-        .keys()
-        .chain(is.users.keys())
-        .filter(|user| was.users.get(user) != is.users.get(user))
-        .copied()
-        .collect();
-    for policy in was.policies.keys().chain(is.policies.keys()) {
-        if was.policies.get(policy) != is.policies.get(policy) {
-            found.extend([was, is].iter().filter_map(|side| side.holders.get(policy)).flatten());
-        }
+    let mut found: BTreeSet<UserId> = differing(&was.users, &is.users).copied().collect();
+    for policy in differing(&was.policies, &is.policies) {
+        found.extend([was, is].iter().filter_map(|side| side.holders.get(policy)).flatten());
     }
     for side in [was, is] {
         let is_near = |org: &OrgId| changed.iter().any(|place| side.on_one_way(*org, *place));
@@ -114,15 +115,14 @@ fn touched(was: &Holdings, is: &Holdings, changed: &BTreeSet<OrgId>) -> BTreeSet
     found
 }
 
-async fn actor(tx: &mut Tx, user: UserId) -> Result<Option<Actor>, Failure> {
-    match actors::load(tx, user).await {
-        Err(StoreError::NotFound(_)) => Ok(None),
-        found => Ok(Some(found?)),
-    }
+/// The keys whose values are others; some stand twice.
+fn differing<'a, K: Ord, V: PartialEq>(was: &'a BTreeMap<K, V>, is: &'a BTreeMap<K, V>) -> impl Iterator<Item = &'a K> {
+    was.keys().chain(is.keys()).filter(|key| was.get(key) != is.get(key))
 }
 
-async fn place(tx: &mut Tx, org: OrgId) -> Result<Option<Place>, Failure> {
-    match orgs::place(tx, org).await {
+/// What one side of a change does not have.
+fn found_or_none<T>(found: Result<T, StoreError>) -> Result<Option<T>, Failure> {
+    match found {
         Err(StoreError::NotFound(_)) => Ok(None),
         found => Ok(Some(found?)),
     }
@@ -149,7 +149,5 @@ fn compare(was: Side<'_>, is: Side<'_>, context: &Context) -> Vec<Row> {
 fn rights((actor, place): Side<'_>, below: bool, context: &Context) -> BTreeSet<Action> {
     let (Some(actor), Some(place)) = (actor, place) else { return BTreeSet::new() };
     let place = if below { place.somewhere_below() } else { place.clone() };
-    let may =
-        |action: &&Action| matches!(decide(actor, &Ask::of(**action), &place, context), Ok(_) | Err(Denied::StepUp(_)));
-    Action::ALL.iter().filter(may).copied().collect()
+    Action::ALL.iter().copied().filter(|action| offers(actor, &Ask::of(*action), &place, context)).collect()
 }

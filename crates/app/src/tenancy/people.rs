@@ -198,10 +198,7 @@ pub async fn list(cx: &Cx, org: OrgId, question: &PeopleQuestion) -> Result<Vec<
     {
         return Err(Failure::invalid("cursor", &after.to_string(), "is not of this list; begin again without it"));
     }
-    let users = match &span {
-        Span::Below => users::below(&mut tx, org, question).await?,
-        Span::Only(orgs) => users::at(&mut tx, orgs, question).await?,
-    };
+    let users = page_of(&mut tx, org, &span, question).await?;
     let mut names = NamesBelow::new(org, span);
     let mut people = Vec::new();
     for user in users {
@@ -210,15 +207,20 @@ pub async fn list(cx: &Cx, org: OrgId, question: &PeopleQuestion) -> Result<Vec<
     Ok(people)
 }
 
+/// Those of a page who belong to an organisation that the caller sees, by address.
+async fn page_of(tx: &mut Tx, org: OrgId, span: &Span, question: &PeopleQuestion) -> Result<Vec<User>, Failure> {
+    Ok(match span {
+        Span::Below => users::below(tx, org, question).await?,
+        Span::Only(orgs) => users::at(tx, orgs, question).await?,
+    })
+}
+
 /// Everybody who belongs to an organisation that the caller sees, by address.
 pub(crate) async fn all_seen(tx: &mut Tx, org: OrgId, span: &Span) -> Result<Vec<User>, Failure> {
     let mut found: Vec<User> = Vec::new();
     loop {
         let question = PeopleQuestion { after: found.last().map(|user| user.id), ..PeopleQuestion::default() };
-        let page = match span {
-            Span::Below => users::below(tx, org, &question).await?,
-            Span::Only(orgs) => users::at(tx, orgs, &question).await?,
-        };
+        let page = page_of(tx, org, span, &question).await?;
         let is_last = page.len() < users::PEOPLE_MAX;
         found.extend(page);
         if is_last {
@@ -296,11 +298,7 @@ pub async fn first_here(cx: &Cx, org: OrgId, limit: usize) -> Result<Vec<User>, 
 
 async fn seen(cx: &Cx, org: OrgId, question: &PeopleQuestion) -> Result<Vec<User>, Failure> {
     let (grant, span) = cx.span(Action::UserRead, org).await?;
-    let mut tx = cx.read_with(&grant).await?;
-    Ok(match &span {
-        Span::Below => users::below(&mut tx, org, question).await?,
-        Span::Only(orgs) => users::at(&mut tx, orgs, question).await?,
-    })
+    page_of(&mut cx.read_with(&grant).await?, org, &span, question).await
 }
 
 /// Whom a whole address or a whole name means among the people at `org` and below. A part of one means nobody: rights would

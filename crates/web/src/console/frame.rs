@@ -298,6 +298,15 @@ pub(super) fn state_words(state: OrgState) -> &'static str {
     }
 }
 
+/// Names of what lies above an organisation, as far as it is among those shown, the highest first.
+pub(super) fn path_words(shown: &BTreeMap<OrgId, &Org>, org: OrgId) -> String {
+    let above = |org: &&Org| org.parent.and_then(|parent| shown.get(&parent).copied());
+    let mut names: Vec<&str> =
+        std::iter::successors(shown.get(&org).and_then(above), above).map(|org| org.name.as_str()).collect();
+    names.reverse();
+    names.join(" / ")
+}
+
 /// Names of the organisations of a subtree.
 pub(super) fn org_names(tree: &[Org]) -> BTreeMap<OrgId, String> {
     tree.iter().map(|org| (org.id, org.name.clone())).collect()

@@ -61,12 +61,10 @@ fn is_meant(request: &Request) -> bool {
 
 async fn answer(web: &Web, request: Request, next: Next) -> Answer {
     let (mut parts, body) = request.into_parts();
-    let unreadable = |_| PageFailure(Failure::new(Kind::Invalid, "this form cannot be read"));
-    let sent = to_bytes(body, BYTES_MAX).await.map_err(unreadable)?;
+    let unreadable = || PageFailure(Failure::new(Kind::Invalid, "this form cannot be read"));
+    let sent = to_bytes(body, BYTES_MAX).await.map_err(|_| unreadable())?;
     let again = Request::from_parts(parts.clone(), Body::from(sent.clone()));
-    let Form(fields) = Form::<Fields>::from_request(again, web)
-        .await
-        .map_err(|_| PageFailure(Failure::new(Kind::Invalid, "this form cannot be read")))?;
+    let Form(fields) = Form::<Fields>::from_request(again, web).await.map_err(|_| unreadable())?;
     let mut visitor = Visitor::from_request_parts(&mut parts, web).await?;
     visitor.0.cx = visitor.0.cx.previewing();
     parts.extensions.insert(visitor.0.cx.preview.clone());

@@ -1,7 +1,7 @@
 //! Another organisation: all that the visitor may see, with a search, and their favourites among them.
 
 use super::fields::{Fields, query_value};
-use super::frame::{Answer, Page, go, parse, show};
+use super::frame::{Answer, Page, go, parse, path_words, show};
 use super::listing::Listing;
 use crate::Web;
 use crate::auth::Visitor;
@@ -57,15 +57,12 @@ async fn list(visitor: Visitor, Query(query): Query<Fields>) -> Answer {
 }
 
 fn row(org: &Org, names: &BTreeMap<OrgId, &Org>, is_favourite: bool) -> PlaceRow {
-    let parent = |org: &&Org| org.parent.and_then(|parent| names.get(&parent).copied());
-    let mut path: Vec<&str> = std::iter::successors(parent(&org), parent).map(|above| above.name.as_str()).collect();
-    path.reverse();
     PlaceRow {
         id: org.id.to_string(),
         name: org.name.clone(),
         href: format!("/o/{}/overview", org.id),
         kind: org.kind.clone(),
-        path: path.join(" / "),
+        path: path_words(names, org.id),
         is_favourite,
     }
 }

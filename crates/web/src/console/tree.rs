@@ -1,7 +1,7 @@
 //! The organisation tree below an organisation.
 
 use super::fields::Fields;
-use super::frame::{Answer, Menu, NavItem, Page, TREE_TABS, may, org_of, show, state_words, tabs};
+use super::frame::{Answer, Menu, NavItem, Page, TREE_TABS, may, org_of, path_words, show, state_words, tabs};
 use super::listing::Listing;
 use crate::Web;
 use crate::auth::Visitor;
@@ -63,7 +63,7 @@ async fn tree(visitor: Visitor, Path(org): Path<String>, Query(query): Query<Fie
         let names: BTreeMap<OrgId, &Org> = found.iter().map(|org| (org.id, org)).collect();
         for row in &mut rows {
             row.depth = 0;
-            row.path = path(&names, row.org).join(" / ");
+            row.path = path_words(&names, row.org);
         }
     }
     show(&TreePage {
@@ -74,15 +74,6 @@ async fn tree(visitor: Visitor, Path(org): Path<String>, Query(query): Query<Fie
         count: found.len(),
         create_href: if creates { format!("/o/{}/children/new", org.id) } else { String::new() },
     })
-}
-
-/// Names of what lies above an organisation, as far as it is shown, the highest first.
-fn path<'a>(shown: &BTreeMap<OrgId, &'a Org>, org: OrgId) -> Vec<&'a str> {
-    let parent_of = |org: &OrgId| shown.get(org).and_then(|org| org.parent).filter(|parent| shown.contains_key(parent));
-    let mut names: Vec<&str> =
-        std::iter::successors(parent_of(&org), parent_of).map(|above| shown[&above].name.as_str()).collect();
-    names.reverse();
-    names
 }
 
 /// Children under their parents, siblings by name.
